@@ -1,0 +1,72 @@
+/**
+ * Runs a program as the main program of a process that is started, stopped and restarted by others: a terminal, npm, systemd,
+ * Kubernetes.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Runtime from "effect/Runtime"
+
+/**
+ * The exit codes of `run`.
+ *
+ * **Details**
+ *
+ * - `success`: the program ended, or a signal stopped it and it drained.
+ * - `failure`: the program failed, at its start or later.
+ * - `forced`: a further signal ended it before it had drained (128 + SIGINT, the custom of shells).
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const exitCodes = { success: 0, failure: 1, forced: 130 } as const
+
+/** Sooner than this after the first one, a signal is the same Ctrl-C arriving again: from the terminal, and from npm. */
+const forceAfterMillis = 1000
+
+/**
+ * Runs an effect as the main program, typically `Layer.launch(app)`.
+ *
+ * **Details**
+ *
+ * The first SIGINT or SIGTERM interrupts the effect, so that its scopes close and servers drain; the process then exits with 0, where
+ * `NodeRuntime.runMain` exits with 130. A further signal at least 1 s later ends the process at once with 130. A failure is logged
+ * and exits with 1, or with the code that the error names (`Runtime.errorExitCode`).
+ *
+ * **Example** (A server)
+ *
+ * ```ts
+ * Layer.launch(app).pipe(Main.run)
+ * ```
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run: <A, E>(effect: Effect.Effect<A, E>) => void = Runtime.makeRunMain(({ fiber }) => {
+  let firstSignalAt: bigint | undefined
+
+  const onSignal = () => {
+    const now = process.hrtime.bigint()
+    if (firstSignalAt === undefined) {
+      firstSignalAt = now
+      fiber.interruptUnsafe(fiber.id)
+    } else if (now - firstSignalAt >= BigInt(forceAfterMillis) * 1_000_000n) {
+      process.exit(exitCodes.forced)
+    }
+  }
+
+  fiber.addObserver((exit) => {
+    process.off("SIGINT", onSignal)
+    process.off("SIGTERM", onSignal)
+    const stopped = firstSignalAt !== undefined && Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+    if (stopped) return process.exit(exitCodes.success)
+    Runtime.defaultTeardown(exit, (code) => {
+      if (code !== 0) process.exit(code)
+    })
+  })
+
+  process.on("SIGINT", onSignal)
+  process.on("SIGTERM", onSignal)
+})

@@ -1,0 +1,155 @@
+/**
+ * Every metric of this package, with its description and unit. They live in Effect's metric registry, so any exporter of
+ * `effect/observability` (Prometheus text, OTLP) carries them.
+ *
+ * @since 0.1.0
+ */
+import * as Metric from "effect/Metric"
+
+/**
+ * The bucket boundaries in seconds of every time histogram of Spillway: 0.5 ms to 60 s, each about 2.2 times the last.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const secondsBoundaries: ReadonlyArray<number> = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
+]
+
+/**
+ * Gauge `spillway_bulkhead_running`: permits that are out now, by `bulkhead`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const bulkheadRunning = Metric.gauge("spillway_bulkhead_running", {
+  description: "Effects that hold a permit of the bulkhead now"
+})
+
+/**
+ * Gauge `spillway_bulkhead_queued`: callers that wait now, by `bulkhead`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const bulkheadQueued = Metric.gauge("spillway_bulkhead_queued", {
+  description: "Callers that wait for a permit of the bulkhead now"
+})
+
+/**
+ * Counter `spillway_bulkhead_admitted_total`: permits given, by `bulkhead`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const bulkheadAdmitted = Metric.counter("spillway_bulkhead_admitted_total", {
+  description: "Permits that the bulkhead has given",
+  incremental: true
+})
+
+/**
+ * Counter `spillway_bulkhead_refused_total`: callers turned away, by `bulkhead` and `reason`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const bulkheadRefused = Metric.counter("spillway_bulkhead_refused_total", {
+  description: "Callers that the bulkhead has turned away",
+  incremental: true
+})
+
+/**
+ * Histogram `spillway_bulkhead_wait_seconds`: how long admitted callers that had to wait waited, by `bulkhead`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const bulkheadWait = Metric.histogram("spillway_bulkhead_wait_seconds", {
+  description: "Seconds that admitted callers of the bulkhead waited in its queue",
+  boundaries: secondsBoundaries
+})
+
+/**
+ * Gauge `spillway_offload_running`: tasks on a worker now, by `offload`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const offloadRunning = Metric.gauge("spillway_offload_running", {
+  description: "Tasks that occupy a worker thread now"
+})
+
+/**
+ * Gauge `spillway_offload_queued`: tasks that wait now, by `offload`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const offloadQueued = Metric.gauge("spillway_offload_queued", {
+  description: "Tasks that wait for a worker thread now"
+})
+
+/**
+ * Gauge `spillway_offload_workers`: worker threads that can take tasks now, by `offload`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const offloadWorkers = Metric.gauge("spillway_offload_workers", {
+  description: "Worker threads that are able to take tasks now"
+})
+
+/**
+ * Counter `spillway_offload_tasks_total`: tasks that ended, by `offload`, `task` and `outcome` (`succeeded`, `failed`, `defect`,
+ * `interrupted`, or the reason of an `OffloadError`).
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const offloadTasks = Metric.counter("spillway_offload_tasks_total", {
+  description: "Tasks that ended, by how they ended",
+  incremental: true
+})
+
+/**
+ * Histogram `spillway_offload_wait_seconds`: from the call to the start on a worker, by `offload`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const offloadWait = Metric.histogram("spillway_offload_wait_seconds", {
+  description: "Seconds from the call of a task to its dispatch to a worker",
+  boundaries: secondsBoundaries
+})
+
+/**
+ * Histogram `spillway_offload_run_seconds`: from the dispatch to a worker to the answer, by `offload`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const offloadRun = Metric.histogram("spillway_offload_run_seconds", {
+  description: "Seconds from the dispatch of a task to its answer",
+  boundaries: secondsBoundaries
+})
+
+/**
+ * Counter `spillway_offload_workers_ended_total`: workers that ended, by `offload` and `cause` (`killed`, `crashed`, `closed`).
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const offloadWorkersEnded = Metric.counter("spillway_offload_workers_ended_total", {
+  description: "Worker threads that ended, by cause",
+  incremental: true
+})
+
+/**
+ * Gauge `spillway_drain_in_flight`: work that `Drain` tracks now.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const drainInFlight = Metric.gauge("spillway_drain_in_flight", {
+  description: "Tracked work that is in flight now"
+})

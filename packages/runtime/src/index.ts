@@ -1,0 +1,13 @@
+/**
+ * Bounded queues, deadlines, structured tasks and worker threads for Effect programs.
+ *
+ * @since 0.1.0
+ */
+export * as AdmissionQueue from "./AdmissionQueue.ts"
+export * as Bulkhead from "./Bulkhead.ts"
+export * as Deadline from "./Deadline.ts"
+export * as Drain from "./Drain.ts"
+export * as Health from "./Health.ts"
+export * as Main from "./Main.ts"
+export * as RuntimeMetrics from "./RuntimeMetrics.ts"
+export * as TaskGroup from "./TaskGroup.ts"
