@@ -33,12 +33,13 @@ export type Order = "fifo" | "lifo"
  * - `QueueFull`: no permit was free and the queue held `maxQueued` entries.
  * - `WaitExceeded`: it waited for `maxWait` and no permit came free.
  * - `Displaced`: the queue was full and an entry of a more urgent class took its place.
+ * - `Evicted`: its owner gave up on serving it.
  * - `Closed`: the queue was closed.
  *
  * @category models
  * @since 0.1.0
  */
-export type Refusal = "QueueFull" | "WaitExceeded" | "Displaced" | "Closed"
+export type Refusal = "QueueFull" | "WaitExceeded" | "Displaced" | "Evicted" | "Closed"
 
 /**
  * The state of an entry: it waits, or it was decided upon once and for all.
@@ -243,6 +244,12 @@ export class AdmissionQueue<A> {
     if (entry.state !== "Waiting") return false
     this.#decide(entry as WaitEntry<A>, "Cancelled")
     return true
+  }
+
+  /** Takes the entry that has waited longest out of the queue, as `Evicted`, or returns `undefined` when none waits. */
+  evict(): Entry<A> | undefined {
+    const entry = this.#longestWaiting()
+    return entry === undefined ? undefined : this.#decide(entry, "Evicted")
   }
 
   /** Changes the number of permits. Permits that are out stay out; a smaller limit is reached as they come back. */
