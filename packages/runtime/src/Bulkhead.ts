@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -24,18 +24,21 @@ import * as RuntimeMetrics from "./RuntimeMetrics.ts"
  * @category errors
  * @since 0.1.0
  */
-export class BulkheadFull extends Schema.TaggedError<BulkheadFull>("@spillway/runtime/Bulkhead/BulkheadFull")("BulkheadFull", {
-  /** The name of the bulkhead. */
-  bulkhead: Schema.String,
-  /** `QueueFull`: there was no place to wait. `WaitExceeded`: the caller waited for `maxWait`. */
-  reason: Schema.Literals(["QueueFull", "WaitExceeded"]),
-  /** The number of permits at that time. */
-  limit: Schema.Number,
-  /** The number of callers that were waiting at that time. */
-  queued: Schema.Number,
-  /** An estimate of when a permit will be free, from the time that permits are held. */
-  retryAfter: Schema.Duration
-}) {
+export class BulkheadFull extends Schema.TaggedError<BulkheadFull>("@spillway/runtime/Bulkhead/BulkheadFull")(
+  "BulkheadFull",
+  {
+    /** The name of the bulkhead. */
+    bulkhead: Schema.String,
+    /** `QueueFull`: there was no place to wait. `WaitExceeded`: the caller waited for `maxWait`. */
+    reason: Schema.Literals(["QueueFull", "WaitExceeded"]),
+    /** The number of permits at that time. */
+    limit: Schema.Number,
+    /** The number of callers that were waiting at that time. */
+    queued: Schema.Number,
+    /** An estimate of when a permit will be free, from the time that permits are held. */
+    retryAfter: Schema.Duration
+  }
+) {
   override get message() {
     return `bulkhead "${this.bulkhead}" is full (${this.reason}): limit ${this.limit}, ${this.queued} queued`
   }
@@ -259,6 +262,7 @@ const makeMetrics = (bulkhead: string, queue: AdmissionQueue.AdmissionQueue<Wait
       level(context)
     },
     waited: (context: Context.Context<never>, millis: number) => wait.updateUnsafe(millis / 1000, context),
-    refused: (context: Context.Context<never>, reason: BulkheadFull["reason"]) => refused[reason].updateUnsafe(1, context)
+    refused: (context: Context.Context<never>, reason: BulkheadFull["reason"]) =>
+      refused[reason].updateUnsafe(1, context)
   }
 }

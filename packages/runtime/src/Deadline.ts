@@ -21,13 +21,12 @@ import { withoutStack } from "./internal/withoutStack.ts"
  * @category errors
  * @since 0.1.0
  */
-export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>("@spillway/runtime/Deadline/DeadlineExceeded")(
-  "DeadlineExceeded",
-  {
-    /** The time that the effect was given, as it was when `within` or `until` began. */
-    budget: Schema.Duration
-  }
-) {
+export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>(
+  "@spillway/runtime/Deadline/DeadlineExceeded"
+)("DeadlineExceeded", {
+  /** The time that the effect was given, as it was when `within` or `until` began. */
+  budget: Schema.Duration
+}) {
   override get message() {
     return `the deadline passed: ${Duration.format(this.budget)} were given`
   }
@@ -60,22 +59,20 @@ export const CurrentDeadline: Context.Reference<number> = Context.Reference<numb
 export const until: {
   (time: number): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DeadlineExceeded, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, time: number): Effect.Effect<A, E | DeadlineExceeded, R>
-} = dual(
-  2,
-  <A, E, R>(self: Effect.Effect<A, E, R>, time: number): Effect.Effect<A, E | DeadlineExceeded, R> =>
-    Effect.withFiber((fiber) => {
-      const outer = fiber.getRef(CurrentDeadline)
-      const left = Math.min(outer, time) - monotonicMillis(fiber.getRef(Clock.Clock))
-      const exceeded = () =>
-        Effect.fail(withoutStack(() => new DeadlineExceeded({ budget: Duration.millis(Math.max(left, 0)) })))
-      if (left <= 0) return exceeded()
-      // The outer deadline ends this effect first, and with it the fiber that waits for it.
-      if (outer <= time) return self
-      return Effect.timeoutOrElse(Effect.provideService(self, CurrentDeadline, time), {
-        duration: Duration.millis(left),
-        orElse: exceeded
-      })
+} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, time: number): Effect.Effect<A, E | DeadlineExceeded, R> =>
+  Effect.withFiber((fiber) => {
+    const outer = fiber.getRef(CurrentDeadline)
+    const left = Math.min(outer, time) - monotonicMillis(fiber.getRef(Clock.Clock))
+    const exceeded = () =>
+      Effect.fail(withoutStack(() => new DeadlineExceeded({ budget: Duration.millis(Math.max(left, 0)) })))
+    if (left <= 0) return exceeded()
+    // The outer deadline ends this effect first, and with it the fiber that waits for it.
+    if (outer <= time) return self
+    return Effect.timeoutOrElse(Effect.provideService(self, CurrentDeadline, time), {
+      duration: Duration.millis(left),
+      orElse: exceeded
     })
+  })
 )
 
 /**
@@ -101,9 +98,7 @@ export const until: {
  * @since 0.1.0
  */
 export const within: {
-  (
-    duration: Duration.Input
-  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DeadlineExceeded, R>
+  (duration: Duration.Input): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DeadlineExceeded, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, duration: Duration.Input): Effect.Effect<A, E | DeadlineExceeded, R>
 } = dual(
   2,

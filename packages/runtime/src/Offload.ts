@@ -239,8 +239,11 @@ export type InlineHandlers<Rpcs extends Rpc.Any> = {
  * @category models
  * @since 0.1.0
  */
-export interface ServiceClass<Self, Id extends string, Rpcs extends Rpc.Any>
-  extends Context.ServiceClass<Self, Id, Client<Rpcs>> {
+export interface ServiceClass<Self, Id extends string, Rpcs extends Rpc.Any> extends Context.ServiceClass<
+  Self,
+  Id,
+  Client<Rpcs>
+> {
   /**
    * Runs the tasks on worker threads.
    *
@@ -314,7 +317,12 @@ const makeThreadsClient = <Rpcs extends Rpc.Any>(id: string, codecs: Codecs, opt
       spares: integer("layerThreads", "spares", options.spares ?? defaults.spares, 0),
       killGrace: millis(options.killGrace ?? defaults.killGrace),
       startTimeout: millis(options.startTimeout ?? defaults.startTimeout),
-      maxStartAttempts: integer("layerThreads", "maxStartAttempts", options.maxStartAttempts ?? defaults.maxStartAttempts, 1),
+      maxStartAttempts: integer(
+        "layerThreads",
+        "maxStartAttempts",
+        options.maxStartAttempts ?? defaults.maxStartAttempts,
+        1
+      ),
       resourceLimits: options.resourceLimits,
       drainTimeout: Duration.fromInputUnsafe(options.drainTimeout ?? defaults.drainTimeout)
     })

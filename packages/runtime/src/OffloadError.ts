@@ -77,10 +77,13 @@ export class Crashed extends Schema.TaggedError<Crashed>("@spillway/runtime/Offl
  * @category errors
  * @since 0.1.0
  */
-export class Unavailable extends Schema.TaggedError<Unavailable>("@spillway/runtime/OffloadError/Unavailable")("Unavailable", {
-  /** What is the matter. */
-  detail: Schema.String
-}) {
+export class Unavailable extends Schema.TaggedError<Unavailable>("@spillway/runtime/OffloadError/Unavailable")(
+  "Unavailable",
+  {
+    /** What is the matter. */
+    detail: Schema.String
+  }
+) {
   override get message() {
     return this.detail
   }

@@ -146,7 +146,9 @@ export const serve = <G extends RpcGroup.Any, Data = undefined>(
 ): void => {
   const boot = workerData?.[workerDataKey] as Boot | undefined
   if (parentPort === null || boot === undefined) {
-    throw new Error("OffloadWorker.serve: this file is a worker of Offload.layerThreads and does nothing when run by itself")
+    throw new Error(
+      "OffloadWorker.serve: this file is a worker of Offload.layerThreads and does nothing when run by itself"
+    )
   }
   void start(boot, handlers as ReadonlyHandlers | ((data: unknown) => ReadonlyHandlers), options)
 }

@@ -4,7 +4,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Deadline, Offload } from "@spillway/runtime"
-import { Crashed, DeadlinePassed, OffloadDefect, OffloadError, Saturated, TimedOut, Unavailable } from "@spillway/runtime/OffloadError"
+import {
+  Crashed,
+  DeadlinePassed,
+  OffloadDefect,
+  OffloadError,
+  Saturated,
+  TimedOut,
+  Unavailable
+} from "@spillway/runtime/OffloadError"
 import { makeFlags, Refused, Tasks, TestOffload, worker } from "./fixtures/tasks.ts"
 
 /** Waits, without holding the event loop, until a task has raised a flag. */
@@ -14,10 +22,7 @@ const raised = (flags: Int32Array, cell: number, count = 1) =>
     if (seen >= count) return Effect.void
     const { value } = Atomics.waitAsync(flags, cell, seen, 20)
     return Effect.promise(async () => value)
-  }).pipe(
-    Effect.repeat({ until: () => Atomics.load(flags, cell) >= count }),
-    Effect.timeout("10 seconds")
-  )
+  }).pipe(Effect.repeat({ until: () => Atomics.load(flags, cell) >= count }), Effect.timeout("10 seconds"))
 
 const threads = () => readdirSync("/proc/self/task").length
 
@@ -304,7 +309,9 @@ describe("Offload.layerThreads", () => {
   describe("start", () => {
     const missing = pathToFileURL("/nonexistent/file.worker.ts")
     const cannotStart = (url: URL) =>
-      Effect.flip(Effect.scoped(Layer.build(TestOffload.layerThreads({ worker: url, workers: 1, maxStartAttempts: 2 }))))
+      Effect.flip(
+        Effect.scoped(Layer.build(TestOffload.layerThreads({ worker: url, workers: 1, maxStartAttempts: 2 })))
+      )
 
     it.live("fails as unavailable when the worker file is missing", () =>
       Effect.gen(function* () {
@@ -329,14 +336,19 @@ describe("Offload.layerThreads", () => {
       const layer = MoreOffload.layerThreads({ worker, workers: 1, maxStartAttempts: 1 })
       return Effect.gen(function* () {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
-        assert.include(error.message, "no handler for \"missing\"")
+        assert.include(error.message, 'no handler for "missing"')
       })
     })
 
     it.live("fails as unavailable when the worker never serves", () =>
       Effect.gen(function* () {
         const url = new URL("data:text/javascript,setInterval(() => {}, 1000)")
-        const layer = TestOffload.layerThreads({ worker: url, workers: 1, maxStartAttempts: 1, startTimeout: "100 millis" })
+        const layer = TestOffload.layerThreads({
+          worker: url,
+          workers: 1,
+          maxStartAttempts: 1,
+          startTimeout: "100 millis"
+        })
         const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
         assert.include(error.message, "did not call serve")
       })
@@ -372,7 +384,9 @@ describe("Offload.layerThreads", () => {
       Effect.gen(function* () {
         const flags = makeFlags()
         const { scope, tasks } = yield* open({ drainTimeout: "50 millis" })
-        const running = yield* Effect.forkChild(Effect.exit(tasks.spin({ heedful: false, flags })), { startImmediately: true })
+        const running = yield* Effect.forkChild(Effect.exit(tasks.spin({ heedful: false, flags })), {
+          startImmediately: true
+        })
         const queued = yield* Effect.forkChild(Effect.flip(tasks.threadId()), { startImmediately: true })
         yield* raised(flags, 0)
         yield* Effect.timeout(Scope.close(scope, Exit.void), "5 seconds")

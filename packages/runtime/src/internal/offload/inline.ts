@@ -41,7 +41,11 @@ const runHandler = (task: string, handler: InlineHandler, codec: TaskCodec, payl
     Effect.callback<unknown, unknown>((resume, signal) => {
       const limit = fiber.getRef(CurrentDeadline)
       const fail = (error: unknown) =>
-        resume(error instanceof TaskFailure ? codec.decodeError(error.error) : Effect.die(new OffloadDefect({ task, cause: error })))
+        resume(
+          error instanceof TaskFailure
+            ? codec.decodeError(error.error)
+            : Effect.die(new OffloadDefect({ task, cause: error }))
+        )
       const context: TaskContext<unknown> = {
         signal,
         deadline: limit === Infinity ? undefined : limit,

@@ -1,7 +1,15 @@
 /** From how a task ended in the pool to how its effect ends. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { Crashed, DeadlinePassed, OffloadDefect, OffloadError, Saturated, TimedOut, Unavailable } from "../../OffloadError.ts"
+import {
+  Crashed,
+  DeadlinePassed,
+  OffloadDefect,
+  OffloadError,
+  Saturated,
+  TimedOut,
+  Unavailable
+} from "../../OffloadError.ts"
 import { withoutStack } from "../withoutStack.ts"
 import type { Outcome, PoolTask } from "./poolTask.ts"
 import type { ErrorData } from "./protocol.ts"

@@ -60,7 +60,11 @@ export type FromWorker =
 export const toErrorData = (u: unknown): ErrorData =>
   u instanceof Error
     ? { name: u.name, message: u.message, stack: u.stack }
-    : { name: "Error", message: typeof u === "string" ? u : `a thrown value that is not an error: ${String(u)}`, stack: undefined }
+    : {
+        name: "Error",
+        message: typeof u === "string" ? u : `a thrown value that is not an error: ${String(u)}`,
+        stack: undefined
+      }
 
 /** Milliseconds of the monotonic clock, which all threads of a process share. */
 export const monotonicMillis = (): number => Number(process.hrtime.bigint()) / 1e6

@@ -122,7 +122,8 @@ export class ThreadPool {
 
   #pump(now: number): void {
     while (this.#orphans.length > 0 && this.crew.freest() !== undefined) this.#dispatch(this.#orphans.shift()!, now)
-    for (let entry = this.queue.poll(now); entry !== undefined; entry = this.queue.poll(now)) this.#decided(entry.value, now)
+    for (let entry = this.queue.poll(now); entry !== undefined; entry = this.queue.poll(now))
+      this.#decided(entry.value, now)
     this.#armExpiry(now)
     this.#notify()
     this.#host.changed()

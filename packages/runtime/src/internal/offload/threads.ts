@@ -1,12 +1,13 @@
 /** The pool of worker threads as a scoped effect: its timers are fibers, its end is a finalizer, its events are metrics. */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import { CurrentDeadline } from "../../Deadline.ts"
-import { OffloadError, Unavailable } from "../../OffloadError.ts"
+import type { OffloadError } from "../../OffloadError.ts"
+import { Unavailable } from "../../OffloadError.ts"
 import * as RuntimeMetrics from "../../RuntimeMetrics.ts"
 import { offloadError, toEffect } from "./outcome.ts"
 import type { TaskCodec } from "./taskCodec.ts"
@@ -53,7 +54,8 @@ export const makeThreads = Effect.fnUntraced(function* (
 })
 
 /** Waits for a callback of the pool. Interruption stops waiting, nothing else. */
-const listen = (register: (done: () => void) => void) => Effect.callback<void>((resume) => register(() => resume(Effect.void)))
+const listen = (register: (done: () => void) => void) =>
+  Effect.callback<void>((resume) => register(() => resume(Effect.void)))
 
 const shutdown = (pool: ThreadPool, drainTimeout: Duration.Duration) =>
   Effect.gen(function* () {
@@ -101,12 +103,7 @@ const load = (pool: ThreadPool) => ({
   retryAfter: Duration.millis(Math.ceil(pool.queue.retryAfter()))
 })
 
-const makeHost = (
-  offload: string,
-  context: Context.Context<never>,
-  after: After,
-  pool: () => ThreadPool
-): PoolHost => {
+const makeHost = (offload: string, context: Context.Context<never>, after: After, pool: () => ThreadPool): PoolHost => {
   const running = Metric.withAttributes(RuntimeMetrics.offloadRunning, { offload })
   const queued = Metric.withAttributes(RuntimeMetrics.offloadQueued, { offload })
   const workers = Metric.withAttributes(RuntimeMetrics.offloadWorkers, { offload })

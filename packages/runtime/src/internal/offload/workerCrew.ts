@@ -150,7 +150,8 @@ export class WorkerCrew {
     if (gone.cause === "crashed") this.#failures++
     this.#promote()
     if (this.#failures >= this.#options.maxStartAttempts && this.active.length === 0) {
-      const why = gone.error === undefined ? `it exited with code ${gone.exitCode}` : `${gone.error.name}: ${gone.error.message}`
+      const why =
+        gone.error === undefined ? `it exited with code ${gone.exitCode}` : `${gone.error.name}: ${gone.error.message}`
       this.unavailable = `worker ${this.#options.worker.href} cannot start: ${why}`
     }
     this.replenish()
@@ -160,7 +161,8 @@ export class WorkerCrew {
 
   /** Gives spares the places that are empty. */
   #promote(): void {
-    while (this.active.length < this.#options.workers && this.#spares.length > 0) this.active.push(this.#spares.shift()!)
+    while (this.active.length < this.#options.workers && this.#spares.length > 0)
+      this.active.push(this.#spares.shift()!)
   }
 }
 

@@ -1,0 +1,177 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Duration, Effect, Exit, Fiber, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { Bulkhead } from "@spillway/runtime"
+
+const start = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.forkChild(self, { startImmediately: true })
+
+/** An effect inside the bulkhead that ends when it is told to. */
+const hold = (bulkhead: Bulkhead.Bulkhead) =>
+  Effect.gen(function* () {
+    const end = yield* Deferred.make<void>()
+    const fiber = yield* start(bulkhead.withPermit(Deferred.await(end)))
+    return { fiber, end: Effect.andThen(Deferred.succeed(end, undefined), Fiber.await(fiber)) }
+  })
+
+describe("Bulkhead", () => {
+  it.effect("runs an effect and gives its permit back", () =>
+    Effect.gen(function* () {
+      const bulkhead = Bulkhead.make({ maxConcurrent: 1 })
+      assert.strictEqual(yield* bulkhead.withPermit(Effect.succeed(1)), 1)
+      assert.deepStrictEqual(yield* bulkhead.stats, { running: 0, queued: 0, limit: 1 })
+    })
+  )
+
+  it.effect("refuses a call once permits and queue are taken", () =>
+    Effect.gen(function* () {
+      const bulkhead = Bulkhead.make({ name: "db", maxConcurrent: 1, maxQueued: 1 })
+      const first = yield* hold(bulkhead)
+      const second = yield* hold(bulkhead)
+      assert.deepStrictEqual(yield* bulkhead.stats, { running: 1, queued: 1, limit: 1 })
+      const exit = yield* Effect.exit(bulkhead.withPermit(Effect.void))
+      const retryAfter = Duration.seconds(1)
+      assert.deepStrictEqual(
+        exit,
+        Exit.fail(new Bulkhead.BulkheadFull({ bulkhead: "db", reason: "QueueFull", limit: 1, queued: 1, retryAfter }))
+      )
+      yield* first.end
+      yield* second.end
+      assert.deepStrictEqual(yield* bulkhead.stats, { running: 0, queued: 0, limit: 1 })
+    })
+  )
+
+  it.effect("tells when to come back from the time that permits were held", () =>
+    Effect.gen(function* () {
+      const bulkhead = Bulkhead.make({ maxConcurrent: 1 })
+      const measured = yield* start(bulkhead.withPermit(Effect.sleep("3 seconds")))
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(measured)
+      yield* hold(bulkhead)
+      const error = yield* Effect.flip(bulkhead.withPermit(Effect.void))
+      assert.deepStrictEqual(error.retryAfter, Duration.seconds(3))
+    })
+  )
+
+  it.effect("turns a caller away that has waited too long", () =>
+    Effect.gen(function* () {
+      const bulkhead = Bulkhead.make({ maxConcurrent: 1, maxQueued: 1, maxWait: "2 seconds" })
+      const first = yield* hold(bulkhead)
+      const waiting = yield* start(Effect.flip(bulkhead.withPermit(Effect.void)))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(waiting)).reason, "WaitExceeded")
+      assert.deepStrictEqual(yield* bulkhead.stats, { running: 1, queued: 0, limit: 1 })
+      yield* first.end
+    })
+  )
+
+  for (const order of ["fifo", "lifo"] as const) {
+    it.effect(`serves waiting callers in ${order} order`, () =>
+      Effect.gen(function* () {
+        const bulkhead = Bulkhead.make({ maxConcurrent: 1, maxQueued: 3, order })
+        const served: Array<number> = []
+        const first = yield* hold(bulkhead)
+        const fibers = yield* Effect.forEach([1, 2, 3], (n) =>
+          start(bulkhead.withPermit(Effect.sync(() => served.push(n))))
+        )
+        yield* first.end
+        yield* Fiber.joinAll(fibers)
+        assert.deepStrictEqual(served, order === "fifo" ? [1, 2, 3] : [3, 2, 1])
+      })
+    )
+  }
+
+  it.effect("takes an interrupted caller out of the queue and never runs it", () =>
+    Effect.gen(function* () {
+      const bulkhead = Bulkhead.make({ maxConcurrent: 1, maxQueued: 2, maxWait: "1 minute" })
+      let ran = false
+      const first = yield* hold(bulkhead)
+      const waiting = yield* start(bulkhead.withPermit(Effect.sync(() => (ran = true))))
+      yield* Fiber.interrupt(waiting)
+      assert.deepStrictEqual(yield* bulkhead.stats, { running: 1, queued: 0, limit: 1 })
+      yield* first.end
+      assert.isFalse(ran)
+    })
+  )
+
+  it.effect("passes on the permit of a caller that is interrupted just as it is admitted", () =>
+    Effect.gen(function* () {
+      const bulkhead = Bulkhead.make({ maxConcurrent: 1, maxQueued: 2 })
+      const first = yield* hold(bulkhead)
+      const waiting = yield* start(bulkhead.withPermit(Effect.never))
+      const next = yield* start(bulkhead.withPermit(Effect.succeed("next")))
+      // The permit comes free, and before the waiting fiber has had its turn to take note it is interrupted.
+      first.fiber.interruptUnsafe()
+      waiting.interruptUnsafe()
+      assert.strictEqual(yield* Fiber.join(next), "next")
+      assert.deepStrictEqual(yield* bulkhead.stats, { running: 0, queued: 0, limit: 1 })
+    })
+  )
+
+  it.effect("gives the permit back when the effect fails, dies or is interrupted", () =>
+    Effect.gen(function* () {
+      const bulkhead = Bulkhead.make({ maxConcurrent: 1 })
+      assert.deepStrictEqual(yield* Effect.exit(bulkhead.withPermit(Effect.fail("no"))), Exit.fail("no"))
+      assert.deepStrictEqual(yield* Effect.exit(bulkhead.withPermit(Effect.die("bug"))), Exit.die("bug"))
+      const { fiber } = yield* hold(bulkhead)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(yield* bulkhead.stats, { running: 0, queued: 0, limit: 1 })
+    })
+  )
+
+  it.effect("admits waiting callers when it grows and stops admitting when it shrinks", () =>
+    Effect.gen(function* () {
+      const bulkhead = Bulkhead.make({ maxConcurrent: 1, maxQueued: 2 })
+      const held = yield* Effect.forEach([1, 2, 3], () => hold(bulkhead))
+      yield* bulkhead.resize(3)
+      assert.deepStrictEqual(yield* bulkhead.stats, { running: 3, queued: 0, limit: 3 })
+      yield* bulkhead.resize(1)
+      yield* held[0]!.end
+      const fourth = yield* hold(bulkhead)
+      assert.deepStrictEqual(yield* bulkhead.stats, { running: 2, queued: 1, limit: 1 })
+      yield* held[1]!.end
+      yield* held[2]!.end
+      yield* fourth.end
+      assert.strictEqual((yield* bulkhead.stats).running, 0)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(bulkhead.resize(-1))))
+    })
+  )
+
+  it("refuses options outside their range", () => {
+    const message = "Bulkhead.make: maxConcurrent must be an integer >= 1 or Infinity, got 0"
+    assert.throws(() => Bulkhead.make({ maxConcurrent: 0 }), RangeError, message)
+    assert.throws(() => Bulkhead.make({ maxConcurrent: 1, maxQueued: -1 }), RangeError)
+  })
+
+  const Caller = Schema.Struct({
+    work: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 })),
+    interruptAfter: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8 }))
+  })
+
+  it.effect.prop(
+    "never runs more than its limit, runs nobody twice, and holds nothing in the end",
+    { callers: Schema.Array(Caller), limit: Schema.Literals([1, 2, 3]), order: Schema.Literals(["fifo", "lifo"]) },
+    ({ callers, limit, order }) =>
+      Effect.gen(function* () {
+        const bulkhead = Bulkhead.make({ maxConcurrent: limit, maxQueued: 4, maxWait: "4 millis", order })
+        const runs = callers.map(() => 0)
+        let [inside, most] = [0, 0]
+        const fibers = yield* Effect.forEach(callers, ({ interruptAfter, work }, i) => {
+          const inner = Effect.acquireUseRelease(
+            Effect.sync(() => {
+              runs[i]!++
+              most = Math.max(most, ++inside)
+            }),
+            () => Effect.sleep(work),
+            () => Effect.sync(() => inside--)
+          )
+          return start(Effect.timeoutOption(bulkhead.withPermit(inner), interruptAfter))
+        })
+        yield* TestClock.adjust("100 millis")
+        yield* Effect.forEach(fibers, (fiber) => Fiber.await(fiber))
+        assert.isAtMost(most, limit)
+        assert.isTrue(runs.every((count) => count <= 1))
+        assert.deepStrictEqual(yield* bulkhead.stats, { running: 0, queued: 0, limit })
+      }),
+    { arbitrary: { runs: 200, size: 40 } }
+  )
+})
