@@ -220,6 +220,7 @@ const start = async (
   parentPort!.on("message", (message: ToWorker) => {
     if (message.type === "run") return run(message)
     if (message.type === "abort") return running.get(message.slot)?.abort()
+    if (message.type === "ping") return post({ type: "pong" })
     closing = true
     if (running.size === 0) void end()
   })

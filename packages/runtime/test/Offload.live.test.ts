@@ -197,6 +197,50 @@ describe("Offload.layerThreads", () => {
     }).pipe(provide({ workers: 2, killGrace: 0 }))
   )
 
+  it.live("moves a task that shares a stuck thread but has not begun to another thread", () =>
+    Effect.gen(function* () {
+      const tasks = yield* TestOffload
+      const flags = makeFlags()
+      const running = yield* Effect.forkChild(tasks.spin({ heedful: false, flags }), { startImmediately: true })
+      yield* raised(flags, 0)
+      const neighbour = yield* Effect.forkChild(tasks.double({ value: 5 }), { startImmediately: true })
+      yield* Fiber.interrupt(running)
+      assert.strictEqual(yield* Fiber.join(neighbour), 10)
+    }).pipe(provide({ concurrency: 2, killGrace: 0 }))
+  )
+
+  it.live("fails a task that has begun on a stuck thread when it kills that thread", () =>
+    Effect.gen(function* () {
+      const tasks = yield* TestOffload
+      const [waiting, stuck] = [makeFlags(), makeFlags()]
+      const neighbour = yield* Effect.forkChild(Effect.flip(tasks.wait({ millis: 60_000, flags: waiting })), {
+        startImmediately: true
+      })
+      yield* raised(waiting, 0)
+      const running = yield* Effect.forkChild(tasks.spin({ heedful: false, flags: stuck }), { startImmediately: true })
+      yield* raised(stuck, 0)
+      yield* Fiber.interrupt(running)
+      assert.strictEqual((yield* Fiber.join(neighbour)).reason._tag, "Crashed")
+    }).pipe(provide({ concurrency: 2, killGrace: 0 }))
+  )
+
+  it.live("lets the neighbours of an abandoned task finish while their thread's event loop turns", () =>
+    Effect.gen(function* () {
+      const tasks = yield* TestOffload
+      const [deaf, well] = [makeFlags(), makeFlags()]
+      const thread = yield* tasks.threadId()
+      const abandoned = yield* Effect.forkChild(tasks.sleep({ millis: 60_000, flags: deaf }), {
+        startImmediately: true
+      })
+      const neighbour = yield* Effect.forkChild(tasks.wait({ millis: 300, flags: well }), { startImmediately: true })
+      yield* raised(deaf, 0)
+      yield* raised(well, 0)
+      yield* Fiber.interrupt(abandoned)
+      assert.strictEqual(yield* Fiber.join(neighbour), thread)
+      assert.notStrictEqual(yield* tasks.threadId(), thread)
+    }).pipe(provide({ concurrency: 2, killGrace: 0 }))
+  )
+
   it.live("does not kill the thread of a cooperative task", () =>
     Effect.gen(function* () {
       const tasks = yield* TestOffload

@@ -40,7 +40,11 @@ export interface RunMessage {
   readonly deadline: number | undefined
 }
 
-export type ToWorker = RunMessage | { readonly type: "abort"; readonly slot: number } | { readonly type: "close" }
+export type ToWorker =
+  | RunMessage
+  | { readonly type: "abort"; readonly slot: number }
+  | { readonly type: "ping" }
+  | { readonly type: "close" }
 
 /** An error as data: the classes and prototypes of errors do not survive the way between threads, these fields do. */
 export interface ErrorData {
@@ -51,6 +55,7 @@ export interface ErrorData {
 
 export type FromWorker =
   | { readonly type: "ready"; readonly tasks: ReadonlyArray<string> }
+  | { readonly type: "pong" }
   | { readonly type: "cannotStart"; readonly error: ErrorData }
   | { readonly type: "succeeded"; readonly slot: number; readonly value: unknown }
   | { readonly type: "failed"; readonly slot: number; readonly error: unknown }

@@ -35,6 +35,9 @@ export interface PoolHost {
 /** The priority classes, most urgent first. */
 export const priorities = 3
 
+/** How long a thread that runs an abandoned task may leave a ping unanswered, in milliseconds. */
+const signOfLife = 100
+
 export class ThreadPool {
   readonly queue: AdmissionQueue.AdmissionQueue<PoolTask>
   readonly crew: WorkerCrew
@@ -228,8 +231,36 @@ export class ThreadPool {
   #condemn(worker: WorkerThread, task: PoolTask): void {
     if (worker.state !== "ready" || !worker.tasks.includes(task)) return
     worker.state = "condemned"
+    for (let slot = 0; slot < worker.tasks.length; slot++) {
+      const neighbour = worker.tasks[slot]
+      if (neighbour !== undefined && worker.revoke(neighbour)) this.#reclaim(worker, slot)
+    }
     this.queue.resize(this.crew.capacity())
     this.#killIfUseless(worker)
+    this.#watchCondemned(worker)
+    this.#pump(monotonicMillis())
+  }
+
+  /**
+   * Neighbours that began may finish, as long as the thread's event loop turns. A loop that stands still finishes nothing: its thread
+   * is killed, and they fail with it.
+   */
+  #watchCondemned(worker: WorkerThread): void {
+    if (worker.state !== "condemned") return
+    worker.ping()
+    this.#host.after(signOfLife, () => {
+      if (worker.state !== "condemned") return
+      if (worker.responsive) this.#watchCondemned(worker)
+      else worker.kill()
+    })
+  }
+
+  /** Takes a task that will surely not run out of its slot: one that nobody waits for ends here, another goes elsewhere. */
+  #reclaim(worker: WorkerThread, slot: number): void {
+    const task = worker.vacate(slot)!
+    task.worker = undefined
+    if (task.settled) this.queue.release()
+    else this.#orphans.push(task)
   }
 
   /** Kills a condemned worker as soon as nobody waits for anything it holds, so that a kill costs no other task. */
@@ -243,14 +274,12 @@ export class ThreadPool {
     for (let slot = 0; slot < worker.tasks.length; slot++) {
       const task = worker.tasks[slot]
       if (task === undefined) continue
-      const begun = !worker.revoke(task)
-      worker.vacate(slot)
-      if (task.settled || begun) {
+      if (worker.revoke(task)) {
+        this.#reclaim(worker, slot)
+      } else {
+        worker.vacate(slot)
         this.queue.release()
         this.#end(task, { type: "crashed", ...gone })
-      } else {
-        task.worker = undefined
-        this.#orphans.push(task)
       }
     }
   }

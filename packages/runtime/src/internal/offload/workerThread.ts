@@ -39,6 +39,8 @@ export class WorkerThread {
   /** The tasks that it holds, by slot. A task stays in its slot until the thread is done with it, wanted or not. */
   readonly tasks: Array<PoolTask | undefined>
   occupied = 0
+  /** Whether its event loop has turned since the last `ping`. */
+  responsive = true
   /** Ends the timer that bounds its start. */
   cancelStartTimer: (() => void) | undefined = undefined
   readonly #shared: SharedSlots
@@ -58,7 +60,8 @@ export class WorkerThread {
     this.#thread.on("message", (message: FromWorker) => {
       if (message.type === "ready") return events.ready(this, message.tasks)
       if (message.type === "cannotStart") return this.fail(message.error)
-      events.answer(this, message.slot, message)
+      if (message.type === "pong") this.responsive = true
+      else events.answer(this, message.slot, message)
     })
     this.#thread.on("error", (error) => {
       this.#error ??= toErrorData(error)
@@ -110,6 +113,12 @@ export class WorkerThread {
     if (Atomics.compareExchange(this.#shared.cells, slot, Cell.Running, Cell.Aborted) === Cell.Running) {
       this.#send({ type: "abort", slot })
     }
+  }
+
+  /** Asks for a sign of life. */
+  ping(): void {
+    this.responsive = false
+    this.#send({ type: "ping" })
   }
 
   /** When the thread began the task, or `undefined` while it has not. */

@@ -1,0 +1,24 @@
+/** `npm run bench`: lists the scenarios. `npm run bench -- <scenario> …`: runs them one after the other, each in a process of its own. */
+import { spawnSync } from "node:child_process"
+import { fileURLToPath } from "node:url"
+
+const scenarios: Readonly<Record<string, string>> = {
+  waiters: "Bulkhead beside Effect's Semaphore: CPU time by number of waiters",
+  metricstream: "MetricStream under 2,000 events a second: answers, latency, CPU per request"
+}
+
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => scenarios[name] === undefined)
+if (wanted.length === 0 || unknown.length > 0) {
+  if (unknown.length > 0) console.error(`unknown scenario: ${unknown.join(", ")}`)
+  console.log("npm run bench -- <scenario> …\n")
+  for (const [name, what] of Object.entries(scenarios)) console.log(`  ${name.padEnd(14)} ${what}`)
+  process.exit(unknown.length > 0 ? 1 : 0)
+}
+
+for (const name of wanted) {
+  console.log(`\n=== ${name}`)
+  const file = fileURLToPath(new URL(`./${name}.ts`, import.meta.url))
+  const { status } = spawnSync(process.execPath, ["--expose-gc", file], { stdio: "inherit" })
+  if (status !== 0) process.exit(status ?? 1)
+}
