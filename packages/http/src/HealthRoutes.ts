@@ -1,0 +1,72 @@
+/**
+ * The routes that orchestrators, load balancers and Prometheus ask for: `/livez`, `/readyz` and `/metrics`.
+ *
+ * By default the server lets these paths pass outside its door, so that they are answered however great the load.
+ *
+ * @since 0.1.0
+ */
+import { Drain } from "@spillway/runtime/Drain"
+import { Health } from "@spillway/runtime/Health"
+import * as Effect from "effect/Effect"
+import * as HttpMiddleware from "effect/http/HttpMiddleware"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
+
+const noStore = { "cache-control": "no-store" }
+const alive = HttpServerResponse.jsonUnsafe({ status: "alive" }, { headers: noStore })
+
+const makeReadiness = Effect.gen(function* () {
+  const drain = yield* Drain
+  const health = yield* Health
+  return Effect.gen(function* () {
+    const phase = yield* drain.phase
+    const checks = yield* health.check
+    const ready = phase === "Ready" && checks.every((check) => check.healthy)
+    const body = {
+      status: ready ? "ready" : "unavailable",
+      phase: phase.toLowerCase(),
+      checks: Object.fromEntries(checks.map(({ healthy, name }) => [name, healthy ? "healthy" : "unhealthy"]))
+    }
+    return HttpServerResponse.jsonUnsafe(body, { status: ready ? 200 : 503, headers: noStore })
+  })
+})
+
+const metrics = Effect.map(PrometheusMetrics.format(), (text) =>
+  HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
+)
+
+/**
+ * Adds the three routes.
+ *
+ * **Details**
+ *
+ * - `/livez`: 200 as long as the process answers at all. It never depends on load or on dependencies: an orchestrator kills a process
+ *   that is not alive.
+ * - `/readyz`: 200 if the process is ready and every check of `Health` succeeds, else 503, as while it drains; the body lists the
+ *   checks by name.
+ * - `/metrics`: every metric of Effect's registry as Prometheus text.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Drain | Health> = HttpRouter.use((router) =>
+  Effect.gen(function* () {
+    const readiness = yield* makeReadiness
+    // Probes come every few seconds from each of several sources: they would be most of a quiet server's log.
+    yield* router.add("GET", "/livez", HttpMiddleware.withLoggerDisabled(Effect.succeed(alive)))
+    yield* router.add("GET", "/readyz", HttpMiddleware.withLoggerDisabled(readiness))
+    yield* router.add("GET", "/metrics", HttpMiddleware.withLoggerDisabled(metrics))
+  })
+)
+
+/**
+ * The same, for a process without checks of its own: ready means that it is not draining.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerNoChecks: Layer.Layer<never, never, HttpRouter.HttpRouter | Drain> = layer.pipe(
+  Layer.provide(Health.layerNone)
+)

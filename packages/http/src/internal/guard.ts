@@ -1,0 +1,60 @@
+import { CurrentDeadline } from "@spillway/runtime/Deadline"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as HttpRouter from "effect/http/HttpRouter"
+import { ClientAbort } from "effect/http/HttpServerError"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import type * as Scope from "effect/Scope"
+import * as Problem from "../Problem.ts"
+import { exchangeOf } from "./exchange.ts"
+import type { Exchange } from "./exchange.ts"
+
+/** An HTTP app, whatever it fails with. */
+export type App = Effect.Effect<HttpServerResponse, unknown, HttpServerRequest | Scope.Scope>
+
+const isClientAbort = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.every((reason) => reason._tag === "Interrupt") &&
+  cause.reasons.some((reason) => reason.annotations.has(ClientAbort.key))
+
+/** A client that went away gets no answer; its interruption goes on, for the logger and the tracer. */
+const toResponse = (cause: Cause.Cause<unknown>): Effect.Effect<HttpServerResponse> =>
+  isClientAbort(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Problem.fromCause(cause)
+
+const exceeded = Effect.succeed(Problem.toResponse(Problem.deadlineExceeded))
+
+/**
+ * The app as the server runs it: it can be interrupted, its permit and its deadline end with it, and each failure becomes a problem.
+ *
+ * The adapter runs a request's fiber uninterruptible, so that a response is always sent; `HttpRouter` opens the handler again, an app
+ * without it stays closed and would outlive its client. Here is the one place where every app is opened.
+ */
+export const guard = (app: App): App =>
+  Effect.withFiber((fiber) => {
+    const exchange = exchangeOf(Context.getUnsafe(fiber.context, HttpServerRequest))
+    const open = Effect.interruptible(app)
+    // An upgrade holds no permit and has no deadline: it is a connection, not a request.
+    if (exchange === undefined) return Effect.catchCause(open, toResponse)
+
+    const outer = fiber.context
+    exchange.handlerBegan(fiber)
+    fiber.setContext(Context.add(outer, CurrentDeadline, exchange.dueAt))
+    return Effect.matchCauseEffect(open, {
+      onSuccess: (response) => {
+        end(exchange, fiber, outer)
+        return Effect.succeed(response)
+      },
+      onFailure: (cause) => {
+        end(exchange, fiber, outer)
+        return exchange.expired && Cause.hasInterruptsOnly(cause) ? exceeded : toResponse(cause)
+      }
+    })
+  })
+
+const end = (exchange: Exchange, fiber: Fiber.Fiber<unknown, unknown>, outer: Context.Context<never>): void => {
+  exchange.route = Context.getOrUndefined(fiber.context, HttpRouter.RouteContext)?.route.path ?? ""
+  exchange.handlerEnded()
+  fiber.setContext(outer)
+}

@@ -1,0 +1,70 @@
+import type * as Context from "effect/Context"
+import * as Metric from "effect/Metric"
+import type { Refusal } from "../Admission.ts"
+import * as HttpMetrics from "../HttpMetrics.ts"
+import { connectionStates } from "./connections.ts"
+import type { Connections } from "./connections.ts"
+import type { Exchange } from "./exchange.ts"
+
+export type RefusalReason = Refusal | "Starting" | "MalformedRequest" | "HeadersTooLarge" | "RequestTimeout"
+
+/** Methods with a label of their own. A client must not be able to make up labels. */
+const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"])
+
+/** nginx's status for a client that went away before the answer. */
+const clientClosedRequest = 499
+
+/** Writes the metrics of one server. */
+export class Recorder {
+  readonly #context: Context.Context<never>
+  readonly #durations = new Map<string, Metric.Histogram<number>>()
+  readonly #refused = new Map<RefusalReason, Metric.Counter<number>>()
+
+  constructor(context: Context.Context<never>) {
+    this.#context = context
+  }
+
+  ended(exchange: Exchange, now: number): void {
+    const { request, response, route } = exchange
+    const method = methods.has(request.method!) ? request.method! : "other"
+    const status = response.writableFinished ? response.statusCode : clientClosedRequest
+    const key = `${method} ${status} ${route}`
+    let duration = this.#durations.get(key)
+    if (duration === undefined) {
+      duration = Metric.withAttributes(HttpMetrics.requestDuration, { method, route, status: String(status) })
+      this.#durations.set(key, duration)
+    }
+    duration.updateUnsafe((now - exchange.arrivedAt) / 1000, this.#context)
+  }
+
+  refused(reason: RefusalReason): void {
+    let counter = this.#refused.get(reason)
+    if (counter === undefined) {
+      counter = Metric.withAttributes(HttpMetrics.refused, { reason })
+      this.#refused.set(reason, counter)
+    }
+    counter.updateUnsafe(1, this.#context)
+  }
+
+  readonly dropped = (): void => HttpMetrics.droppedConnections.updateUnsafe(1, this.#context)
+
+  /** Registers the gauges that are read when they are exported. Returns how to remove them. */
+  registerGauges(door: () => { readonly running: number; readonly queued: number }, connections: Connections) {
+    const gauge = (metric: Metric.Gauge<number>, value: () => number) =>
+      Metric.registerUnsafe(metric, this.#context, {
+        get: () => ({ value: value() }),
+        update: () => {},
+        modify: () => {}
+      })
+    const registrations = [
+      gauge(HttpMetrics.activeRequests, () => door().running),
+      gauge(HttpMetrics.queued, () => door().queued),
+      ...connectionStates.map((state) =>
+        gauge(Metric.withAttributes(HttpMetrics.connections, { state }), () => connections.count()[state])
+      )
+    ]
+    return () => {
+      for (const registration of registrations) registration.remove()
+    }
+  }
+}

@@ -1,0 +1,180 @@
+import { HealthRoutes, JsonBody } from "@spillway/http"
+import { RawClient } from "@spillway/http/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Latch, Layer, Schema } from "effect"
+import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { get, getRequest, router, soon, start, until } from "./fixture.ts"
+
+const ok = HttpServerResponse.text("ok")
+
+describe("Admission, at the door of a server", () => {
+  it.live("queues the second request and refuses the third with 503 and Retry-After", () =>
+    Effect.gen(function* () {
+      const release = Latch.makeUnsafe(false)
+      const server = yield* start(HttpServer.serve(Effect.as(release.await, ok)), { maxConcurrent: 1, maxQueued: 1 })
+      const first = yield* Effect.forkChild(get(server.url("/")))
+      yield* until(server, (stats) => stats.running === 1)
+      const second = yield* Effect.forkChild(get(server.url("/")))
+      yield* until(server, (stats) => stats.queued === 1)
+      const third = yield* soon(get(server.url("/")))
+      assert.strictEqual(third.status, 503)
+      assert.match(third.headers.get("retry-after")!, /^[12]$/)
+      assert.strictEqual(JSON.parse(third.body).status, 503)
+      yield* release.open
+      assert.deepStrictEqual(
+        [(yield* soon(Fiber.join(first))).status, (yield* soon(Fiber.join(second))).status],
+        [200, 200]
+      )
+    })
+  )
+
+  it.live("refuses with 503 what has waited for maxQueueWait", () =>
+    Effect.gen(function* () {
+      const server = yield* start(HttpServer.serve(Effect.never), { maxConcurrent: 1, maxQueueWait: 100 })
+      yield* Effect.forkChild(get(server.url("/")))
+      yield* until(server, (stats) => stats.running === 1)
+      const answer = yield* soon(get(server.url("/")))
+      assert.strictEqual(answer.status, 503)
+      assert.include(answer.body, "no turn came in time")
+    })
+  )
+
+  it.live("never runs the handler of a queued client that has gone, and frees its place", () =>
+    Effect.gen(function* () {
+      const release = Latch.makeUnsafe(false)
+      const seen: Array<string> = []
+      const handler = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
+        seen.push(url)
+        return Effect.as(release.await, ok)
+      })
+      const server = yield* start(HttpServer.serve(handler), {
+        maxConcurrent: 1,
+        maxQueued: 1,
+        maxQueueWait: "1 minute"
+      })
+      const first = yield* Effect.forkChild(get(server.url("/first")))
+      yield* until(server, (stats) => stats.running === 1)
+      const gone = yield* Effect.forkChild(get(server.url("/gone")))
+      yield* until(server, (stats) => stats.queued === 1)
+      yield* Fiber.interrupt(gone)
+      yield* until(server, (stats) => stats.queued === 0)
+      const third = yield* Effect.forkChild(get(server.url("/third")))
+      yield* until(server, (stats) => stats.queued === 1)
+      yield* release.open
+      assert.strictEqual((yield* soon(Fiber.join(first))).status, 200)
+      assert.strictEqual((yield* soon(Fiber.join(third))).status, 200)
+      assert.deepStrictEqual(seen, ["/first", "/third"])
+    })
+  )
+
+  it.live("lets health routes pass however full it is", () =>
+    Effect.gen(function* () {
+      const routes = Layer.mergeAll(HealthRoutes.layerNoChecks, HttpRouter.add("GET", "/", Effect.never))
+      const server = yield* start(router(routes), { maxConcurrent: 1, maxQueued: 0 })
+      yield* Effect.forkChild(get(server.url("/")))
+      yield* until(server, (stats) => stats.running === 1)
+      assert.strictEqual((yield* get(server.url("/"))).status, 503)
+      for (const path of ["/livez", "/readyz", "/metrics"]) {
+        assert.strictEqual((yield* get(server.url(path))).status, 200, path)
+      }
+    })
+  )
+
+  it.live("gives every permit back after 1,000 random aborts", () =>
+    Effect.gen(function* () {
+      let inside = 0
+      let most = 0
+      const work = Effect.acquireUseRelease(
+        Effect.sync(() => {
+          most = Math.max(most, ++inside)
+        }),
+        () => Effect.as(Effect.sleep(Math.random() * 4), ok),
+        // A finalizer that takes its time: the permit is out until it is done.
+        () =>
+          Effect.andThen(
+            Effect.sleep(1),
+            Effect.sync(() => void inside--)
+          )
+      )
+      const server = yield* start(HttpServer.serve(work), { maxConcurrent: 10, maxQueued: 20 })
+      const abort = Effect.scoped(
+        Effect.gen(function* () {
+          const client = yield* RawClient.connect(server)
+          yield* client.write(getRequest("/"))
+          yield* Effect.sleep(Math.random() * 6)
+          if (Math.random() < 0.5) yield* client.reset
+        })
+      )
+      yield* Effect.forEach(Array.from({ length: 1000 }), () => abort, { concurrency: 40 })
+      const { running } = yield* until(server, (stats) => stats.running === 0 && stats.queued === 0)
+      assert.deepStrictEqual([running, inside], [0, 0])
+      assert.isTrue(most > 1 && most <= 10, `${most} inside at once`)
+      assert.strictEqual((yield* get(server.url("/"))).status, 200)
+    })
+  )
+
+  it.live("gives the permit back when a middleware answers without the app", () =>
+    Effect.gen(function* () {
+      const app = HttpServer.serve(Effect.succeed(ok), () => Effect.succeed(HttpServerResponse.empty({ status: 401 })))
+      const server = yield* start(app, { maxConcurrent: 1, maxQueued: 0 })
+      for (let i = 0; i < 3; i++) assert.strictEqual((yield* get(server.url("/"))).status, 401)
+      yield* until(server, (stats) => stats.running === 0)
+    })
+  )
+
+  it.live("refuses a request with a large unread body so that the client sees the answer", () =>
+    Effect.gen(function* () {
+      const server = yield* start(HttpServer.serve(Effect.never), { maxConcurrent: 1, maxQueued: 0 })
+      yield* Effect.forkChild(get(server.url("/")))
+      yield* until(server, (stats) => stats.running === 1)
+      const body = "x".repeat(500_000)
+      const head = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`
+      const { ending, received } = yield* RawClient.exchange(server, head + body, { timeoutMillis: 5000 })
+      assert.strictEqual(received.slice(0, 12), "HTTP/1.1 503")
+      assert.include(received, "connection: close")
+      assert.strictEqual(ending, "closed")
+    })
+  )
+
+  it.live("refuses a request with a small unread body and keeps the connection", () =>
+    Effect.gen(function* () {
+      const server = yield* start(HttpServer.serve(Effect.never), { maxConcurrent: 1, maxQueued: 0 })
+      yield* Effect.forkChild(get(server.url("/")))
+      yield* until(server, (stats) => stats.running === 1)
+      const client = yield* RawClient.connect(server)
+      const request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+      yield* client.write(request)
+      yield* soon(client.receivedUntil("later"))
+      yield* client.write(request)
+      yield* soon(client.receivedUntil("}HTTP/1.1 503"))
+    })
+  )
+
+  it.live("holds no permit for a client that sends its body slowly", () =>
+    Effect.gen(function* () {
+      const release = Latch.makeUnsafe(false)
+      const post = Effect.map(JsonBody.decode(Schema.Array(Schema.Finite)), (values) =>
+        HttpServerResponse.text(`${values.length} values`)
+      )
+      const routes = Layer.mergeAll(
+        HttpRouter.add("POST", "/", post),
+        HttpRouter.add("GET", "/", ok),
+        HttpRouter.add("GET", "/hold", Effect.as(release.await, ok))
+      )
+      const server = yield* start(router(routes), { maxConcurrent: 1, maxQueued: 0 })
+      const slow = yield* RawClient.connect(server)
+      yield* slow.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n[1,")
+      yield* until(server, (stats) => stats.connections.body === 1 && stats.running === 0)
+      assert.strictEqual((yield* get(server.url("/"))).status, 200)
+      // The body comes whole while another is inside: it waits for a permit, and is not refused although no queue is allowed.
+      const hold = yield* Effect.forkChild(get(server.url("/hold")))
+      yield* until(server, (stats) => stats.running === 1)
+      yield* slow.write("2,3]")
+      yield* until(server, (stats) => stats.resuming === 1)
+      yield* release.open
+      yield* soon(slow.receivedUntil("3 values"))
+      assert.strictEqual((yield* soon(Fiber.join(hold))).status, 200)
+      yield* until(server, (stats) => stats.running === 0 && stats.resuming === 0)
+    })
+  )
+})

@@ -1,0 +1,197 @@
+import { JsonBody } from "@spillway/http"
+import { RawClient } from "@spillway/http/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Schema } from "effect"
+import { HttpEffect, HttpRouter, HttpServerResponse } from "effect/http"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { get, json, router, soon, start } from "./fixture.ts"
+
+const Event = Schema.Struct({ name: Schema.String, value: Schema.Finite })
+const reply = (value: unknown) => HttpServerResponse.jsonUnsafe(value)
+
+const app = router(
+  Layer.mergeAll(
+    HttpRouter.add("POST", "/event", Effect.map(JsonBody.decode(Event), reply)),
+    HttpRouter.add("POST", "/events", Effect.map(JsonBody.decode(Schema.Array(Event)), reply)),
+    HttpRouter.add(
+      "POST",
+      "/any",
+      Effect.map(JsonBody.decode(Schema.Unknown), () => reply("taken"))
+    ),
+    HttpRouter.add("POST", "/lines", Effect.map(JsonBody.lines(Event, { maxLines: 3 }), reply)),
+    HttpRouter.add("POST", "/small", Effect.map(JsonBody.decode(Schema.Unknown, { maxSize: 10 }), reply)),
+    HttpRouter.add("POST", "/quick", Effect.map(JsonBody.decode(Schema.Unknown, { timeout: 50 }), reply))
+  )
+)
+
+const post = (contentType: string | undefined, body: string | Uint8Array<ArrayBuffer>): RequestInit => ({
+  method: "POST",
+  headers: contentType === undefined ? {} : { "content-type": contentType },
+  // A string body would make fetch add a content type.
+  body: typeof body === "string" ? new TextEncoder().encode(body) : body
+})
+
+const good = JSON.stringify({ name: "a", value: 1 })
+
+describe("JsonBody", () => {
+  describe("decode", () => {
+    const refusals: ReadonlyArray<readonly [string, string, RequestInit, number, object]> = [
+      ["no content type", "/event", post(undefined, good), 415, {}],
+      ["another media type", "/event", post("text/plain", good), 415, { detail: "send the body as application/json" }],
+      ["another charset", "/event", post("application/json; charset=latin1", good), 415, {}],
+      ["no body", "/event", { method: "POST" }, 400, { detail: "the body is empty; send JSON" }],
+      ["an empty body", "/event", post("application/json", ""), 400, { detail: "the body is empty; send JSON" }],
+      ["no JSON", "/event", json('{"name": oops}'), 400, {}],
+      ["invalid UTF-8", "/event", post("application/json", new Uint8Array([0x22, 0xff, 0x22])), 400, {}],
+      ["a byte order mark", "/any", post("application/json", "\uFEFF1"), 400, {}],
+      ["very deep nesting", "/any", json("[".repeat(400_000)), 400, {}],
+      [
+        "another shape",
+        "/event",
+        json({ name: "a", value: "b" }),
+        422,
+        { errors: [{ path: "/value", message: "Expected number" }] }
+      ],
+      [
+        "another shape in an array",
+        "/events",
+        json([
+          { name: "a", value: 1 },
+          { name: 1, value: 1 }
+        ]),
+        422,
+        { errors: [{ path: "/1/name", message: "Expected string" }] }
+      ],
+      [
+        "more than the server allows",
+        "/any",
+        json(`"${"x".repeat(2 ** 20)}"`),
+        413,
+        { detail: `send at most ${2 ** 20} bytes` }
+      ],
+      ["more than the route allows", "/small", json("[1,2,3,4,5,6]"), 413, { detail: "send at most 10 bytes" }]
+    ]
+    for (const [name, path, init, status, members] of refusals) {
+      it.live(`answers ${status} to ${name}`, () =>
+        Effect.gen(function* () {
+          const server = yield* start(app)
+          const answer = yield* get(server.url(path), init)
+          assert.strictEqual(answer.status, status, answer.body)
+          assert.deepInclude(JSON.parse(answer.body), { status, ...members })
+          assert.notInclude(answer.body, "    at ")
+        })
+      )
+    }
+
+    for (const contentType of ["application/json", "application/vnd.api+json", 'Application/JSON; Charset="UTF-8"']) {
+      it.live(`takes ${contentType}`, () =>
+        Effect.gen(function* () {
+          const server = yield* start(app)
+          const answer = yield* get(server.url("/event"), post(contentType, good))
+          assert.deepStrictEqual([answer.status, answer.body], [200, good])
+        })
+      )
+    }
+
+    it.live("refuses a body that is too large before it is sent, when Content-Length says so", () =>
+      Effect.gen(function* () {
+        const server = yield* start(app)
+        const head =
+          "POST /small HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+        const { ending, received } = yield* RawClient.exchange(server, head, { timeoutMillis: 5000 })
+        assert.strictEqual(received.slice(0, 12), "HTTP/1.1 413")
+        assert.strictEqual(ending, "closed")
+      })
+    )
+
+    it.live("refuses a chunked body once it is too large", () =>
+      Effect.gen(function* () {
+        const server = yield* start(app)
+        const chunk = "a\r\n1234567890\r\n"
+        const head =
+          "POST /small HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        const client = yield* RawClient.connect(server)
+        yield* client.write(head + chunk + chunk)
+        yield* soon(client.receivedUntil("HTTP/1.1 413"))
+      })
+    )
+
+    for (const [path, options] of [
+      ["/any", { bodyTimeout: 1000 }],
+      ["/quick", {}]
+    ] as const) {
+      it.live(`answers 408 and closes when the body does not come in time: ${path}`, () =>
+        Effect.gen(function* () {
+          const server = yield* start(app, options)
+          const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n[1`
+          const { ending, received } = yield* RawClient.exchange(server, head, { timeoutMillis: 5000 })
+          assert.strictEqual(received.slice(0, 12), "HTTP/1.1 408")
+          assert.include(received.toLowerCase(), "connection: close")
+          assert.strictEqual(ending, "closed")
+        })
+      )
+    }
+
+    it.effect("works on a server that is not ours", () =>
+      Effect.gen(function* () {
+        const handler = HttpEffect.toWebHandler(Effect.map(JsonBody.decode(Event), reply))
+        const response = yield* Effect.promise(() => handler(new Request("http://a/", json({ name: "a", value: 1 }))))
+        assert.deepStrictEqual([response.status, yield* Effect.promise(() => response.text())], [200, good])
+      })
+    )
+  })
+
+  describe("lines", () => {
+    const lines = (body: string) => post("application/x-ndjson", body)
+
+    it.live("decodes each line and ignores empty ones", () =>
+      Effect.gen(function* () {
+        const server = yield* start(app)
+        const answer = yield* get(server.url("/lines"), lines(`${good}\n\r\n\n${good}\r\n`))
+        assert.deepStrictEqual([answer.status, answer.body], [200, `[${good},${good}]`])
+      })
+    )
+
+    const refusals: ReadonlyArray<readonly [string, RequestInit, number, object]> = [
+      ["another media type", json(good), 415, { detail: "send the body as application/x-ndjson" }],
+      ["no line", lines("\n\n"), 400, {}],
+      ["a line that is no JSON", lines(`${good}\n\noops`), 400, { line: 3 }],
+      [
+        "a line of another shape",
+        lines(`${good}\n{"name":"a"}`),
+        422,
+        { errors: [{ path: "/1/value", message: "Missing key" }] }
+      ],
+      ["too many lines", lines(`${good}\n`.repeat(4)), 413, { detail: "send at most 3 lines" }]
+    ]
+    for (const [name, init, status, members] of refusals) {
+      it.live(`answers ${status} to ${name}`, () =>
+        Effect.gen(function* () {
+          const server = yield* start(app)
+          const answer = yield* get(server.url("/lines"), init)
+          assert.strictEqual(answer.status, status, answer.body)
+          assert.deepInclude(JSON.parse(answer.body), { status, ...members })
+        })
+      )
+    }
+  })
+
+  const suite = "/work/shared/conformance/json/test_parsing"
+  // Not part of the repository: https://github.com/nst/JSONTestSuite
+  it.live.skipIf(!existsSync(suite))("agrees with nst's JSONTestSuite", () =>
+    Effect.gen(function* () {
+      const server = yield* start(app)
+      const files = readdirSync(suite).filter((file) => file.endsWith(".json"))
+      assert.isAbove(files.length, 300)
+      for (const file of files) {
+        const { status } = yield* get(
+          server.url("/any"),
+          post("application/json", new Uint8Array(readFileSync(`${suite}/${file}`)))
+        )
+        if (file.startsWith("y_")) assert.strictEqual(status, 200, file)
+        else if (file.startsWith("n_")) assert.isTrue(status >= 400 && status < 500, `${file}: ${status}`)
+        else assert.isBelow(status, 500, file)
+      }
+    })
+  )
+})

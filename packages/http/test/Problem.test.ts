@@ -1,0 +1,65 @@
+import { Problem } from "@spillway/http"
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Duration, Effect, Schema } from "effect"
+import { HttpServerRespondable, HttpServerResponse } from "effect/http"
+
+const bodyOf = (response: HttpServerResponse.HttpServerResponse) =>
+  response.body._tag === "Uint8Array" ? JSON.parse(new TextDecoder().decode(response.body.body)) : undefined
+
+describe("Problem", () => {
+  it.effect("is an error that answers for itself", () =>
+    Effect.gen(function* () {
+      const conflict = Problem.make({
+        status: 409,
+        detail: "choose another name",
+        type: "https://example.org/taken",
+        headers: { "x-a": "b" },
+        extensions: { name: "a" }
+      })
+      assert.deepStrictEqual(yield* Effect.flip(Effect.andThen(conflict, Effect.void)), conflict)
+      const response = yield* HttpServerRespondable.toResponse(conflict)
+      assert.deepStrictEqual(
+        [response.status, response.headers["content-type"], response.headers["x-a"]],
+        [409, "application/problem+json", "b"]
+      )
+      assert.deepStrictEqual(bodyOf(response), {
+        type: "https://example.org/taken",
+        title: "Conflict",
+        status: 409,
+        detail: "choose another name",
+        name: "a"
+      })
+      assert.strictEqual(Problem.toResponse(conflict), response)
+    })
+  )
+
+  it("throws a RangeError for a status that is no problem", () => {
+    assert.throws(() => Problem.make({ status: 200 }), RangeError, "Problem.make: status")
+  })
+
+  it("knows the errors of offloading by their tags", () => {
+    const offload = (reason: object) => Problem.fromError({ _tag: "OffloadError", reason })
+    const saturated = offload({ _tag: "Saturated", queued: 1, retryAfter: Duration.millis(1200) })!
+    assert.deepStrictEqual([saturated.status, saturated.headers["retry-after"]], [503, "2"])
+    assert.strictEqual(offload({ _tag: "Unavailable" })?.status, 503)
+    assert.strictEqual(offload({ _tag: "TimedOut" })?.status, 504)
+    assert.isUndefined(offload({ _tag: "Crashed" }))
+  })
+
+  it("names places as JSON Pointers", () => {
+    const schema = Schema.Struct({ "a/b~c": Schema.Array(Schema.String) })
+    const error = Effect.runSync(Effect.flip(Schema.decodeUnknownEffect(schema)({ "a/b~c": ["x", 1] })))
+    assert.deepStrictEqual(Problem.places(error, "/0"), [{ path: "/0/a~1b~0c/1", message: "Expected string" }])
+  })
+
+  it.effect("keeps the response of an error that has one, and of a response that is thrown", () =>
+    Effect.gen(function* () {
+      const teapot = HttpServerResponse.empty({ status: 418 })
+      const respondable = { [HttpServerRespondable.symbol]: () => Effect.succeed(teapot) }
+      assert.strictEqual(yield* Problem.fromCause(Cause.fail(respondable)), teapot)
+      assert.strictEqual(yield* Problem.fromCause(Cause.die(teapot)), teapot)
+      assert.strictEqual((yield* Problem.fromCause(Cause.die(new Error("secret")))).status, 500)
+      assert.strictEqual((yield* Problem.fromCause(Cause.interrupt(1))).status, 503)
+    })
+  )
+})

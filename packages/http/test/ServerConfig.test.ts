@@ -1,0 +1,113 @@
+import { ServerConfig } from "@spillway/http"
+import { assert, describe, it } from "@effect/vitest"
+import { ByteSize, ConfigProvider, Duration, Effect } from "effect"
+import { readFileSync } from "node:fs"
+
+const read = (env: Record<string, string>) =>
+  Effect.provideService(ServerConfig.fromEnvironment, ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+
+const source = readFileSync(new URL("../src/ServerConfig.ts", import.meta.url), "utf8")
+
+describe("ServerConfig", () => {
+  it("fills in the defaults, in milliseconds and bytes", () => {
+    const { exempt: _, ...resolved } = ServerConfig.resolve({ port: 80 })
+    assert.deepStrictEqual(resolved, {
+      port: 80,
+      host: "127.0.0.1",
+      backlog: 511,
+      maxConnections: 10_000,
+      maxHeaderSize: 16_384,
+      headersTimeout: 10_000,
+      bodyTimeout: 30_000,
+      maxBodySize: 1_048_576,
+      keepAliveTimeout: 65_000,
+      maxConcurrent: 1024,
+      maxQueued: 1024,
+      maxQueueWait: 1000,
+      requestDeadline: 30_000,
+      preStop: 0,
+      drainTimeout: 10_000
+    })
+  })
+
+  const bad: ReadonlyArray<readonly [keyof ServerConfig.Options, unknown]> = [
+    ["port", -1],
+    ["port", 65_536],
+    ["port", "80"],
+    ["host", ""],
+    ["backlog", 0],
+    ["maxConnections", 0],
+    ["maxHeaderSize", 10],
+    ["headersTimeout", 0],
+    ["bodyTimeout", "5 millis"],
+    ["maxBodySize", -1],
+    ["keepAliveTimeout", 0],
+    ["maxConcurrent", 1.5],
+    ["maxQueued", -1],
+    ["maxQueueWait", -1],
+    ["requestDeadline", 0],
+    ["requestDeadline", "soon"],
+    ["preStop", -1],
+    ["drainTimeout", Number.NaN]
+  ]
+  for (const [field, value] of bad) {
+    it(`throws a RangeError that names ${field} for ${String(value)}`, () => {
+      assert.throws(
+        () => ServerConfig.resolve({ port: 0, [field]: value }),
+        RangeError,
+        `Server.layer: ${field} must be`
+      )
+    })
+  }
+
+  it.effect("reads the environment", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(
+        yield* read({
+          SPILLWAY_HTTP_PORT: "8081",
+          SPILLWAY_HTTP_DRAIN_TIMEOUT: "5 seconds",
+          SPILLWAY_HTTP_PRE_STOP: "800 millis",
+          SPILLWAY_HTTP_MAX_CONCURRENT: "7",
+          SPILLWAY_HTTP_MAX_BODY_SIZE: "2 MiB"
+        }),
+        {
+          port: 8081,
+          drainTimeout: Duration.seconds(5),
+          preStop: Duration.millis(800),
+          maxConcurrent: 7,
+          maxBodySize: ByteSize.fromInputUnsafe("2 MiB")
+        }
+      )
+      assert.deepStrictEqual(yield* read({}), {})
+    })
+  )
+
+  for (const [variable, value] of [
+    ["SPILLWAY_HTTP_PORT", "http"],
+    ["SPILLWAY_HTTP_MAX_QUEUED", "-1"],
+    ["SPILLWAY_HTTP_DRAIN_TIMEOUT", "soon"],
+    ["SPILLWAY_HTTP_HEADERS_TIMEOUT", "1 millis"],
+    ["SPILLWAY_HTTP_MAX_BODY_SIZE", "big"]
+  ] as const) {
+    it.effect(`fails with a ConfigError that names ${variable}`, () =>
+      Effect.gen(function* () {
+        assert.include((yield* Effect.flip(read({ [variable]: value }))).message, variable)
+      })
+    )
+  }
+
+  it("documents each option with its default and variable", () => {
+    const shown = (value: unknown) => (typeof value === "number" ? value.toLocaleString("en") : String(value))
+    for (const [field, value] of Object.entries(ServerConfig.defaults)) {
+      if (field === "exempt") continue
+      const variable = `SPILLWAY_HTTP_${field.replaceAll(/[A-Z]/g, "_$&").toUpperCase()}`
+      const row = source.split("\n").find((line) => line.includes(`| \`${field}\` |`))
+      assert.isTrue(
+        row?.includes(variable) === true && (row.includes(shown(value)) || row.includes(String(value))),
+        `${field}: ${row}`
+      )
+      const tag = source.match(new RegExp(`@default (.*)\\n   \\*/\\n  readonly ${field}\\?`))?.[1]
+      assert.strictEqual(tag, typeof value === "number" ? String(value) : JSON.stringify(value), field)
+    }
+  })
+})
