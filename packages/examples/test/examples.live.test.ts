@@ -1,0 +1,97 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { createInterface } from "node:readline"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+
+/** Starts an example as its reader would, on a free port, and ends it as a supervisor would: it must exit with 0. */
+const start = (example: string) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const file = new URL(`../src/${example}`, import.meta.url).pathname
+      const child = spawn(process.execPath, [file], {
+        env: { ...process.env, PORT: "0" },
+        stdio: ["ignore", "pipe", "inherit"]
+      })
+      const exited = once(child, "exit")
+      for await (const line of createInterface({ input: child.stdout })) {
+        const url = /http:\/\/\S+/.exec(line)?.[0]
+        if (url !== undefined) return { child, exited, url }
+      }
+      throw new Error(`${example} ended without printing its URL`)
+    }),
+    ({ child, exited }) =>
+      Effect.promise(() => {
+        child.kill("SIGTERM")
+        return exited
+      }).pipe(
+        Effect.timeout("10 seconds"),
+        Effect.map(([code]) => assert.strictEqual(code, 0)),
+        Effect.ensuring(Effect.sync(() => child.kill("SIGKILL"))),
+        Effect.orDie
+      )
+  )
+
+const get = (url: string, init?: RequestInit) =>
+  Effect.promise(async (signal) => {
+    const response = await fetch(url, { ...init, signal })
+    return { status: response.status, headers: response.headers, body: await response.text() }
+  })
+
+describe("examples", () => {
+  it.live("hello answers", () =>
+    Effect.gen(function* () {
+      const { url } = yield* start("hello.ts")
+      const answer = yield* get(url)
+      assert.deepStrictEqual([answer.status, answer.body], [200, "Hello!"])
+    })
+  )
+
+  it.live("bulkhead refuses the report that is too many, and nothing else", () =>
+    Effect.gen(function* () {
+      const { url } = yield* start("bulkhead.ts")
+      const [answers, fast] = yield* Effect.all(
+        [Effect.forEach([1, 2, 3, 4], () => get(`${url}/report`), { concurrency: "unbounded" }), get(`${url}/fast`)],
+        { concurrency: "unbounded" }
+      )
+      const statuses = answers.map(({ status }) => status).toSorted()
+      assert.deepStrictEqual(statuses, [200, 200, 200, 503])
+      const refused = answers.find(({ status }) => status === 503)!
+      assert.match(refused.headers.get("retry-after") ?? "", /^[1-9]\d*$/)
+      assert.strictEqual(refused.headers.get("content-type"), "application/problem+json")
+      assert.strictEqual(fast.status, 200)
+    })
+  )
+
+  it.live("offload answers /fast while /primes computes, and frees the thread of a client that went away", () =>
+    Effect.gen(function* () {
+      const { url } = yield* start("offload/main.ts")
+      assert.deepStrictEqual(JSON.parse((yield* get(`${url}/primes?below=1000`)).body), { below: 1000, count: 168 })
+      const long = get(`${url}/primes?below=100000000`)
+      const busy = yield* Effect.forkChild(Effect.all([long, long], { concurrency: "unbounded" }))
+      const fast = yield* get(`${url}/fast`)
+      assert.strictEqual(fast.body, "Fast response!")
+      assert.isUndefined(busy.pollUnsafe())
+      busy.interruptUnsafe()
+      const after = yield* Effect.timeout(get(`${url}/primes?below=1000`), "5 seconds")
+      assert.strictEqual(after.status, 200)
+      const bad = yield* get(`${url}/primes?below=1`)
+      assert.strictEqual(bad.status, 422)
+    })
+  )
+
+  it.live("intake takes what has its type and names the place of what has not", () =>
+    Effect.gen(function* () {
+      const { url } = yield* start("intake.ts")
+      const post = (body: string, type = "application/json") =>
+        get(`${url}/orders`, { method: "POST", body, headers: { "content-type": type } })
+      const good = yield* post(JSON.stringify({ customer: "Ada", items: [{ article: "pen", count: 2 }] }))
+      assert.deepStrictEqual([good.status, good.body], [202, '{"accepted":1}'])
+      const wrong = yield* post(JSON.stringify({ customer: "Ada", items: [{ article: "pen", count: 0 }] }))
+      assert.strictEqual(wrong.status, 422)
+      assert.include(wrong.body, '"/items/0/count"')
+      assert.strictEqual((yield* post("{")).status, 400)
+      assert.strictEqual((yield* post("{}", "text/plain")).status, 415)
+    })
+  )
+})
