@@ -1,0 +1,113 @@
+/** The query parameters of `GET /series` and `GET /series/:name`: what they may be, and their defaults. */
+import * as Problem from "@spillway/http/Problem"
+import * as Effect from "effect/Effect"
+import { aggregationNames, bucketCount } from "./aggregation.ts"
+import type { Aggregation, Range } from "./aggregation.ts"
+import { limits } from "./limits.ts"
+
+/** What `GET /series/:name` asks for. */
+export interface SeriesQuery extends Range {
+  readonly agg: ReadonlyArray<Aggregation>
+}
+
+/** What `GET /series` asks for. */
+export interface ListQuery {
+  /** The name that the page begins after. */
+  readonly after: string
+  readonly limit: number
+}
+
+type Parameters = Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
+
+const defaultRange = 3_600_000
+const defaultBuckets = 60
+const defaultAggregations: ReadonlyArray<Aggregation> = ["count", "avg", "min", "max"]
+
+const millisOf: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** The answer to a parameter that is wrong. */
+export const badParameter = (parameter: string, message: string) =>
+  Problem.make({
+    status: 400,
+    title: "Bad query parameter",
+    detail: `${parameter}: ${message}`,
+    extensions: { errors: [{ parameter, message }] }
+  })
+
+/** Whole milliseconds, as a number or as `10s`, `5m`, `1h`. */
+const parseDuration = (text: string): number | undefined => {
+  const match = /^(\d{1,15})(ms|s|m|h|d)?$/.exec(text)
+  return match === null ? undefined : Number(match[1]) * millisOf[match[2] ?? "ms"]!
+}
+
+/** A point in time: milliseconds since 1970, `now`, or before now, as `-1h`. */
+const parseTime = (text: string, now: number): number | undefined => {
+  if (text === "now") return now
+  if (!text.startsWith("-")) return /^\d{1,15}$/.test(text) ? Number(text) : undefined
+  const ago = parseDuration(text.slice(1))
+  return ago === undefined ? undefined : now - ago
+}
+
+const single = (parameters: Parameters, name: string) => {
+  const value = parameters[name]
+  return value === undefined || typeof value === "string"
+    ? Effect.succeed(value)
+    : Effect.fail(badParameter(name, "give it once"))
+}
+
+const parsed = Effect.fnUntraced(function* <A>(
+  parameters: Parameters,
+  name: string,
+  expected: string,
+  parse: (text: string) => A | undefined
+) {
+  const text = yield* single(parameters, name)
+  if (text === undefined) return undefined
+  const value = parse(text)
+  return value === undefined ? yield* badParameter(name, `expected ${expected}`) : value
+})
+
+const aggregationsOf = Effect.fnUntraced(function* (parameters: Parameters) {
+  const text = yield* single(parameters, "agg")
+  const names = text === undefined ? defaultAggregations : [...new Set(text.split(","))]
+  const isKnown = (name: string): name is Aggregation => aggregationNames.some((known) => known === name)
+  return names.every(isKnown)
+    ? names
+    : yield* badParameter("agg", `expected one or more of ${aggregationNames.join(",")}`)
+})
+
+/**
+ * Reads `from`, `to`, `step` and `agg`. `now` is the present time in milliseconds.
+ *
+ * "Now" is the end of the present second, so that the newest event is in the range and that answers change once a second, not at
+ * each request. The default is the hour before `to`, in 60 buckets.
+ */
+export const seriesQuery = Effect.fnUntraced(function* (parameters: Parameters, now: number) {
+  const end = (Math.floor(now / 1000) + 1) * 1000
+  const time = (name: string) =>
+    parsed(parameters, name, "milliseconds since 1970, now, or a time ago such as -1h", (text) => parseTime(text, end))
+  const to = (yield* time("to")) ?? end
+  const from = (yield* time("from")) ?? to - defaultRange
+  if (from >= to) return yield* badParameter("from", "must be before to")
+  const step =
+    (yield* parsed(parameters, "step", "milliseconds, or a duration such as 10s, more than 0", (text) => {
+      const millis = parseDuration(text)
+      return millis === 0 ? undefined : millis
+    })) ?? Math.ceil((to - from) / defaultBuckets)
+  const range = { from, to, step }
+  if (bucketCount(range) > limits.buckets) {
+    return yield* badParameter("step", `gives ${bucketCount(range)} buckets, at most ${limits.buckets} are allowed`)
+  }
+  const query: SeriesQuery = { ...range, agg: yield* aggregationsOf(parameters) }
+  return query
+})
+
+/** Reads `after` and `limit`. */
+export const listQuery = Effect.fnUntraced(function* (parameters: Parameters) {
+  const limit = yield* parsed(parameters, "limit", `a whole number from 1 to ${limits.list}`, (text) => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : 0
+    return value >= 1 && value <= limits.list ? value : undefined
+  })
+  const query: ListQuery = { after: (yield* single(parameters, "after")) ?? "", limit: limit ?? limits.list }
+  return query
+})

@@ -1,0 +1,93 @@
+/**
+ * The HTTP interface.
+ *
+ * | route | does |
+ * |---|---|
+ * | `GET /` | a page for people |
+ * | `POST /events` | stores one event, an array of them, or lines of them (NDJSON); 202 once they are on the disk |
+ * | `GET /series` | the series, by name; `after` and `limit` page through them |
+ * | `GET /series/:name` | aggregates of a series in buckets of time; `from`, `to`, `step`, `agg` |
+ */
+import * as JsonBody from "@spillway/http/JsonBody"
+import * as MethodNotAllowed from "@spillway/http/MethodNotAllowed"
+import * as RateLimit from "@spillway/http/RateLimit"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Schema from "effect/Schema"
+import { Batch, Event, limits } from "./events.ts"
+import { Ingest } from "./ingest.ts"
+import * as page from "./page/page.ts"
+import { listQuery, seriesQuery } from "./query/parameters.ts"
+import { Queries } from "./query/queries.ts"
+
+export interface Options {
+  /** Events per second that each client may send; in a burst twice as many. */
+  readonly rateLimit: number
+}
+
+const decodeJson = Effect.map(JsonBody.decode(Schema.Union([Batch, Event])), (body) => ("name" in body ? [body] : body))
+const decodeLines = JsonBody.lines(Event, { maxLines: limits.batch })
+const isLines = (contentType: string | undefined) => contentType !== undefined && /ndjson|jsonl/i.test(contentType)
+
+const client = RateLimit.clientKey()
+
+/** Takes an event's worth of the client's quota before the body is read, and what else it holds once that is known. */
+const postEvents = Effect.fnUntraced(function* (quota: RateLimit.RateLimit) {
+  const ingest = yield* Ingest
+  const { headers } = yield* HttpServerRequest.HttpServerRequest
+  const key = yield* client
+  yield* quota.take(key, 1)
+  const events = yield* isLines(headers["content-type"]) ? decodeLines : decodeJson
+  yield* quota.take(key, Math.max(0, events.length - 1))
+  yield* ingest.append(events)
+  return HttpServerResponse.jsonUnsafe({ accepted: events.length }, { status: 202 })
+})
+
+const getList = Effect.gen(function* () {
+  const queries = yield* Queries
+  const query = yield* listQuery(yield* HttpServerRequest.ParsedSearchParams)
+  const page = yield* queries.list({ ...query, recent: 0 })
+  const series = page.map(({ count, lastTimestamp, lastValue, name }) => ({ name, count, lastValue, lastTimestamp }))
+  const next = series.length === query.limit ? series.at(-1)!.name : undefined
+  return HttpServerResponse.jsonUnsafe({ series, next })
+})
+
+const getSeries = Effect.gen(function* () {
+  const queries = yield* Queries
+  const { name = "" } = yield* HttpRouter.params
+  const query = yield* seriesQuery(yield* HttpServerRequest.ParsedSearchParams, yield* Clock.currentTimeMillis)
+  const columns = yield* queries.aggregate({ name, ...query })
+  const { agg, from, step, to } = query
+  const buckets = Array.from(columns[0]!, (_, index) => ({
+    start: from + index * step,
+    // JSON has no NaN: what an empty bucket does not have becomes null.
+    ...Object.fromEntries(agg.map((name, column) => [name, columns[column]![index]]))
+  }))
+  return HttpServerResponse.jsonUnsafe({ name, from, to, step, buckets })
+})
+
+const getPage = Effect.gen(function* () {
+  const queries = yield* Queries
+  const { headers } = yield* HttpServerRequest.HttpServerRequest
+  const series = yield* queries.list({ after: "", limit: page.limits.series, recent: page.limits.recent })
+  const html = page.render({ series, now: yield* Clock.currentTimeMillis, host: headers.host ?? "localhost" })
+  return HttpServerResponse.html(html).pipe(HttpServerResponse.setHeaders(page.headers))
+})
+
+/** The routes, for `HttpRouter.serve`. */
+export const layer = ({ rateLimit }: Options) => {
+  const quota = RateLimit.make({ name: "events", limit: rateLimit, burst: 2 * rateLimit })
+  const routes = [
+    HttpRouter.route("GET", "/", getPage),
+    HttpRouter.route("POST", "/events", postEvents(quota)),
+    HttpRouter.route("GET", "/series", getList),
+    HttpRouter.route("GET", "/series/:name", getSeries)
+  ]
+  return HttpRouter.addAll([...routes, ...MethodNotAllowed.routes<unknown, unknown>(routes)])
+}
+
+/** A name of 255 characters fits a path parameter, also if each is escaped. */
+export const routerConfig = { maxParamLength: 3 * limits.nameLength }

@@ -1,0 +1,53 @@
+/** Why MetricStream could not start, as one line that says what to change. */
+import * as Problem from "@spillway/http/Problem"
+import type { OffloadError } from "@spillway/runtime/OffloadError"
+import type { ConfigError } from "effect/Config"
+import * as Data from "effect/Data"
+import type { ServeError } from "effect/http/HttpServerError"
+import * as Runtime from "effect/Runtime"
+import * as Schema from "effect/Schema"
+
+/** Ends the process with exit code 1 and says nothing: the line has been written. */
+export class StartFailed extends Data.TaggedError("StartFailed") {
+  override readonly [Runtime.errorReported] = false
+}
+
+/** The line for an error of the application's layers. */
+export const explain = (error: ConfigError | ServeError | OffloadError): string => {
+  switch (error._tag) {
+    case "ConfigError":
+      return Schema.isSchemaError(error.cause)
+        ? Problem.places(error.cause)
+            .map(({ message, path }) => `${variableOf(path)}: ${message}`)
+            .join("; ")
+        : error.message
+    case "ServeError":
+      return explainListen(error.cause)
+    case "OffloadError":
+      // Which worker could not start is of no interest to who set the path.
+      return `METRICSTREAM_DB: the database cannot be opened: ${error.reason.message.replace(/^worker \S+ cannot start: (Error: )?/, "")}`
+  }
+}
+
+/** `/spillway/http/maxConnections` is set by `SPILLWAY_HTTP_MAX_CONNECTIONS`. */
+const variableOf = (path: string): string =>
+  path
+    .slice(1)
+    .replaceAll("/", "_")
+    .replaceAll(/([a-z])([A-Z])/g, "$1_$2")
+    .toUpperCase()
+
+const explainListen = (cause: unknown): string => {
+  const { address, code, message, port } = cause as NodeJS.ErrnoException & { port?: number; address?: string }
+  switch (code) {
+    case "EADDRINUSE":
+      return `PORT: port ${port} of ${address} is taken by another process`
+    case "EACCES":
+      return `PORT: this process may not listen on port ${port}`
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return `HOST: this machine does not have the address ${address ?? ""}`.trimEnd()
+    default:
+      return `PORT and HOST: the server cannot listen: ${message}`
+  }
+}

@@ -1,0 +1,216 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { openReader, SeriesUnknown, TooManyEvents } from "@spillway/examples/metricstream/query/reader"
+import { describeFailure, makeWriter, openWriter } from "@spillway/examples/metricstream/storage/writer"
+import { storedEvents, temporaryFolder, toColumns } from "./support/files.ts"
+
+const databasePath = Effect.map(temporaryFolder, (folder) => join(folder, "new", "metricstream.db"))
+
+const writerOf = (path: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => openWriter(path)),
+    (writer) => Effect.sync(writer.close)
+  )
+const readerOf = (path: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => openReader(path)),
+    (reader) => Effect.sync(reader.close)
+  )
+
+const failureOf = (action: () => void): string | undefined => {
+  try {
+    action()
+    return "it succeeded"
+  } catch (error) {
+    return describeFailure(error)
+  }
+}
+
+describe("writer", () => {
+  it.effect("stores each event once, in the order of time, numbered in its series", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      const writer = yield* writerOf(path)
+      writer.append(
+        toColumns(
+          [
+            { name: "b", value: 1, timestamp: 2000, tags: { host: "x" } },
+            { name: "a", value: 2, timestamp: 1000 },
+            { name: "b", value: 3, tags: { host: "x" } }
+          ],
+          1500
+        )
+      )
+      writer.append(toColumns([{ name: "b", value: 4, timestamp: 1500 }]))
+      assert.deepStrictEqual(storedEvents(path), [
+        { name: "a", timestamp: 1000, sequence: 1, value: 2, tags: null },
+        { name: "b", timestamp: 1500, sequence: 2, value: 3, tags: '{"host":"x"}' },
+        { name: "b", timestamp: 1500, sequence: 3, value: 4, tags: null },
+        { name: "b", timestamp: 2000, sequence: 1, value: 1, tags: '{"host":"x"}' }
+      ])
+    })
+  )
+
+  it.effect("keeps the number of events and the latest one of each series", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      const writer = yield* writerOf(path)
+      const at = (timestamp: number, value: number) => ({ name: "a", value, timestamp })
+      writer.append(toColumns([at(3000, 1), at(1000, 2)]))
+      writer.append(toColumns([at(2000, 3)]))
+      const reader = yield* readerOf(path)
+      const summary = { name: "a", count: 3, lastValue: 1, lastTimestamp: 3000 }
+      assert.deepStrictEqual(reader.list("", 10, 2), [{ ...summary, recent: Float64Array.of(3, 1) }])
+      writer.append(toColumns([at(3000, 4)]))
+      assert.deepStrictEqual(reader.list("", 10, 0), [
+        { ...summary, count: 4, lastValue: 4, recent: new Float64Array() }
+      ])
+    })
+  )
+
+  it.effect("makes a commit wait for its fsync", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const db = new DatabaseSync(join(folder, "metricstream.db"))
+      const writer = makeWriter(db)
+      const FULL = 2
+      assert.deepStrictEqual({ ...db.prepare("PRAGMA synchronous").get() }, { synchronous: FULL })
+      assert.deepStrictEqual({ ...db.prepare("PRAGMA journal_mode").get() }, { journal_mode: "wal" })
+      writer.close()
+    })
+  )
+
+  it.effect("stores nothing of a group that finds the disk full, and goes on when there is room", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const path = join(folder, "metricstream.db")
+      const db = new DatabaseSync(path)
+      const writer = makeWriter(db)
+      const group = (size: number) =>
+        toColumns(Array.from({ length: size }, (_, index) => ({ name: "a", value: index, timestamp: 1000 })))
+      writer.append(group(10))
+      db.exec("PRAGMA max_page_count = 20")
+      assert.strictEqual(
+        failureOf(() => writer.append(group(10_000))),
+        "the disk is full"
+      )
+      assert.strictEqual(storedEvents(path).length, 10)
+      writer.append(group(10))
+      db.exec("PRAGMA max_page_count = 100000")
+      writer.append(group(10_000))
+      assert.strictEqual(storedEvents(path).length, 10_020)
+      writer.close()
+    })
+  )
+
+  it.effect("stores nothing while another connection holds the lock", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      const writer = yield* writerOf(path)
+      const other = new DatabaseSync(path)
+      other.exec("BEGIN IMMEDIATE")
+      const locked = "the database is locked by another process"
+      assert.strictEqual(failureOf(writer.probe), locked)
+      assert.strictEqual(
+        failureOf(() => writer.append(toColumns([{ name: "a", value: 1 }]))),
+        locked
+      )
+      other.close()
+      writer.probe()
+      writer.append(toColumns([{ name: "a", value: 2 }]))
+      assert.deepStrictEqual(
+        storedEvents(path).map(({ value }) => value),
+        [2]
+      )
+    })
+  )
+
+  it.effect("refuses a database of a newer program", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const path = join(folder, "metricstream.db")
+      const db = new DatabaseSync(path)
+      db.exec("PRAGMA user_version = 1000")
+      db.close()
+      assert.throws(() => openWriter(path), /version 1000/)
+    })
+  )
+
+  it("does not excuse an error that is a bug", () => {
+    const db = new DatabaseSync(":memory:")
+    assert.isUndefined(failureOf(() => db.exec("SELECT nonsense")))
+    assert.isUndefined(describeFailure(new Error("the disk is full")))
+    db.close()
+  })
+})
+
+describe("reader", () => {
+  const withEvents = Effect.gen(function* () {
+    const path = yield* databasePath
+    const writer = yield* writerOf(path)
+    const events = Array.from({ length: 3000 }, (_, index) => ({ name: "a", value: index, timestamp: 10_000 + index }))
+    writer.append(toColumns([...events, { name: "b", value: 7, timestamp: 10_500 }]))
+    return yield* readerOf(path)
+  })
+  const never = () => false
+
+  it.effect("aggregates the events of one series between from, included, and to, excluded", () =>
+    Effect.gen(function* () {
+      const reader = yield* withEvents
+      const range = { from: 10_500, to: 11_500, step: 500 }
+      assert.deepStrictEqual(reader.aggregate("a", range, ["count", "min", "max"], 10_000, never), [
+        Float64Array.of(500, 500),
+        Float64Array.of(500, 1000),
+        Float64Array.of(999, 1499)
+      ])
+    })
+  )
+
+  it.effect("pages through the list in the order of names", () =>
+    Effect.gen(function* () {
+      const reader = yield* withEvents
+      const names = (after: string, limit: number) => reader.list(after, limit, 0).map(({ name }) => name)
+      assert.deepStrictEqual(
+        [names("", 10), names("", 1), names("a", 10), names("b", 10)],
+        [["a", "b"], ["a"], ["b"], []]
+      )
+    })
+  )
+
+  it.effect("says which series it does not know, and when there are too many events", () =>
+    Effect.gen(function* () {
+      const reader = yield* withEvents
+      const range = { from: 10_000, to: 20_000, step: 1000 }
+      assert.throws(() => reader.aggregate("c", range, ["count"], 10, never), SeriesUnknown)
+      assert.throws(() => reader.aggregate("a", range, ["count"], 2999, never), TooManyEvents)
+      assert.strictEqual(reader.aggregate("a", range, ["count"], 3000, never)[0]![0], 1000)
+    })
+  )
+
+  it.effect("gives up soon after it is told to stop", () =>
+    Effect.gen(function* () {
+      const reader = yield* withEvents
+      let asked = 0
+      const [count] = reader.aggregate(
+        "a",
+        { from: 0, to: 20_000, step: 20_000 },
+        ["count"],
+        10_000,
+        () => asked++ === 1
+      )
+      assert.strictEqual(count![0], 1024)
+    })
+  )
+
+  it.effect("cannot write", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      yield* writerOf(path)
+      const db = new DatabaseSync(path, { readOnly: true })
+      assert.throws(() => db.exec("DELETE FROM series"), /readonly/)
+      db.close()
+    })
+  )
+})
