@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url"
 
 const scenarios: Readonly<Record<string, string>> = {
   waiters: "Bulkhead beside Effect's Semaphore: CPU time by number of waiters",
+  hello: "the same app on our server layer and on the stock one: CPU per request",
   metricstream: "MetricStream under 2,000 events a second: answers, latency, CPU per request"
 }
 

@@ -3,47 +3,29 @@
  * keep-alive clients for 10 s. The load comes from a process of its own, open loop. Afterwards every acknowledged event is looked up in
  * the database. An offered rate may be given: `node bench/metricstream.ts 5000`.
  */
-import { execFile, spawn } from "node:child_process"
-import { once } from "node:events"
+import { execFile } from "node:child_process"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { createInterface } from "node:readline"
 import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import type { LoadOptions, LoadReport } from "./load/openLoop.ts"
 import { machine, watchSteal } from "./support/machine.ts"
+import { ServerProcess } from "./support/serverProcess.ts"
 import { spread } from "./support/statistics.ts"
 
 const rate = Number(process.argv[2] ?? 2000)
 const [seconds, clients, rounds] = [10, 100, 3]
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
 
-/** User and system CPU seconds of a process so far, all its threads included. */
-const cpuSeconds = (pid: number): number => {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ")
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
-const startServer = async (database: string) => {
-  const env = {
-    ...process.env,
+const startServer = (database: string) =>
+  ServerProcess.start(path("../packages/examples/src/metricstream/main.ts"), [], {
     PORT: "0",
     METRICSTREAM_DB: database,
     METRICSTREAM_SAMPLER: "off",
     METRICSTREAM_RATE_LIMIT: "1000000"
-  }
-  const server = spawn(process.execPath, [path("../packages/examples/src/metricstream/main.ts")], {
-    env,
-    stdio: ["ignore", "pipe", "inherit"]
   })
-  for await (const line of createInterface({ input: server.stdout })) {
-    const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1]
-    if (port !== undefined) return { server, port: Number(port) }
-  }
-  throw new Error("MetricStream ended without printing its URL")
-}
 
 const offer = async (options: LoadOptions): Promise<LoadReport> => {
   const { stdout } = await promisify(execFile)(process.execPath, [path("load/openLoop.ts"), JSON.stringify(options)])
@@ -66,12 +48,12 @@ const measure = async () => {
   const folder = mkdtempSync(join(tmpdir(), "spillway-bench-"))
   const [database, acknowledgedFile] = [join(folder, "metrics.db"), join(folder, "acknowledged.json")]
   try {
-    const { port, server } = await startServer(database)
+    const server = await startServer(database)
     const steal = watchSteal()
-    const before = cpuSeconds(server.pid!)
+    const before = server.cpuSeconds()
     const load = await offer({
       host: "127.0.0.1",
-      port,
+      port: server.port,
       path: "/events",
       rate,
       seconds,
@@ -79,10 +61,9 @@ const measure = async () => {
       patienceMillis: 5000,
       acknowledgedFile
     })
-    const serverCpu = cpuSeconds(server.pid!) - before
+    const serverCpu = server.cpuSeconds() - before
     const stealPercent = steal()
-    server.kill("SIGTERM")
-    const [exitCode] = await once(server, "exit")
+    const exitCode = await server.stop()
     const acknowledged = JSON.parse(readFileSync(acknowledgedFile, "utf8")) as ReadonlyArray<number>
     return {
       ...load,

@@ -1,0 +1,45 @@
+/** A server in a process of its own, whose first line with a URL says where it listens. */
+import { spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
+import { once } from "node:events"
+import { readFileSync } from "node:fs"
+import { createInterface } from "node:readline"
+
+export class ServerProcess {
+  readonly port: number
+  readonly #child: ChildProcess
+
+  constructor(child: ChildProcess, port: number) {
+    this.#child = child
+    this.port = port
+  }
+
+  static async start(
+    file: string,
+    args: ReadonlyArray<string>,
+    env: Readonly<Record<string, string>>
+  ): Promise<ServerProcess> {
+    const child = spawn(process.execPath, [file, ...args], {
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "inherit"]
+    })
+    for await (const line of createInterface({ input: child.stdout })) {
+      const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1]
+      if (port !== undefined) return new ServerProcess(child, Number(port))
+    }
+    throw new Error(`${file} ended without printing its URL`)
+  }
+
+  /** User and system CPU seconds so far, of all its threads. */
+  cpuSeconds(): number {
+    const fields = readFileSync(`/proc/${this.#child.pid}/stat`, "utf8").split(") ")[1]!.split(" ")
+    return (Number(fields[11]) + Number(fields[12])) / 100
+  }
+
+  /** Stops it as a supervisor would and returns its exit code. */
+  async stop(): Promise<number | null> {
+    this.#child.kill("SIGTERM")
+    const [code] = await once(this.#child, "exit")
+    return code as number | null
+  }
+}
