@@ -10,7 +10,9 @@ import type { OffloadError } from "@spillway/runtime/OffloadError"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Respondable from "effect/http/HttpServerRespondable"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
@@ -25,15 +27,14 @@ export class StorageUnavailable extends Schema.TaggedError<StorageUnavailable>("
   "StorageUnavailable",
   {
     detail: Schema.String,
-    /** Whole seconds. */
-    retryAfter: Schema.Number
+    retryAfter: Schema.Duration
   }
 ) {
   override get message() {
     return this.detail
   }
   [Respondable.symbol]() {
-    return Effect.succeed(Problem.toResponse(Problem.unavailable(this.detail, this.retryAfter)))
+    return Effect.succeed(Problem.toResponse(Problem.unavailable(this.detail, Duration.toSeconds(this.retryAfter))))
   }
 }
 
@@ -58,13 +59,14 @@ const make = Effect.fnUntraced(function* ({ maxPending = 100_000 }: Options) {
   const idle = Latch.makeUnsafe(true)
   let open = new Group()
   let committing = 0
+  let failing = false
 
   const append = (events: ReadonlyArray<Event>) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       if (events.length === 0) return Effect.void
       const pending = open.columns.size + committing
       if (pending + events.length > maxPending) {
-        return new StorageUnavailable({ detail: `${pending} events wait to be stored already`, retryAfter: 1 })
+        return new StorageUnavailable({ detail: `${pending} events wait to be stored already`, retryAfter: whenFull })
       }
       const group = open
       for (const event of events) group.columns.add(event, now)
@@ -79,11 +81,21 @@ const make = Effect.fnUntraced(function* ({ maxPending = 100_000 }: Options) {
     open = new Group()
     committing = group.columns.size
     arrived.closeUnsafe()
-    const outcome = yield* Effect.exit(store(storage, group.columns))
+    const outcome = yield* Effect.exit(storage.append(group.columns.build()))
     committing = 0
     if (open.columns.size === 0) idle.openUnsafe()
-    yield* Deferred.done(group.committed, outcome)
+    yield* Deferred.done(group.committed, Exit.mapError(outcome, toUnavailable))
+    yield* noteOutcome(outcome)
   })
+
+  /** Logs that storing began to fail or works again, not each of the many groups in between. */
+  const noteOutcome = (outcome: Exit.Exit<void, StorageFailed | OffloadError>) => {
+    if (Exit.isFailure(outcome) === failing) return Effect.void
+    failing = !failing
+    return Exit.isFailure(outcome)
+      ? Effect.logError("events are not stored", outcome.cause)
+      : Effect.logInfo("events are stored again")
+  }
 
   yield* arrived.await.pipe(Effect.andThen(Effect.uninterruptible(commitNext)), Effect.forever, Effect.forkScoped)
   // Runs before the fiber above is interrupted: what was accepted is stored.
@@ -91,20 +103,14 @@ const make = Effect.fnUntraced(function* ({ maxPending = 100_000 }: Options) {
   return { append }
 })
 
-const store = (storage: Storage["Service"], columns: ColumnsBuilder) =>
-  storage.append(columns.build()).pipe(
-    Effect.tapCause((cause) =>
-      Effect.logWarning("events were not stored", cause).pipe(Effect.annotateLogs("events", columns.size))
-    ),
-    Effect.mapError(
-      (error: StorageFailed | OffloadError) =>
-        new StorageUnavailable({ detail: `the events were not stored: ${explain(error)}`, retryAfter: 5 })
-    )
-  )
+/** How long a client is told to wait: for a commit, or for somebody who makes room on a disk or ends a lock. */
+const [whenFull, whenFailed] = [Duration.seconds(1), Duration.seconds(5)]
 
 /** What a client is told. What exactly happened to a worker is in the log. */
-const explain = (error: StorageFailed | OffloadError): string =>
-  error._tag === "StorageFailed" ? error.detail : "the storage is restarting"
+const toUnavailable = (error: StorageFailed | OffloadError): StorageUnavailable => {
+  const reason = error._tag === "StorageFailed" ? error.detail : "the storage is restarting"
+  return new StorageUnavailable({ detail: `the events were not stored: ${reason}`, retryAfter: whenFailed })
+}
 
 /** Service that stores events. */
 export class Ingest extends Context.Service<

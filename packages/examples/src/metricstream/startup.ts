@@ -18,7 +18,7 @@ export const explain = (error: ConfigError | ServeError | OffloadError): string 
     case "ConfigError":
       return Schema.isSchemaError(error.cause)
         ? Problem.places(error.cause)
-            .map(({ message, path }) => `${variableOf(path)}: ${message}`)
+            .map(({ message, path }) => explainVariable(variableOf(path), message))
             .join("; ")
         : error.message
     case "ServeError":
@@ -36,6 +36,9 @@ const variableOf = (path: string): string =>
     .replaceAll("/", "_")
     .replaceAll(/([a-z])([A-Z])/g, "$1_$2")
     .toUpperCase()
+
+const explainVariable = (variable: string, message: string): string =>
+  `${variable}: ${message}, got ${JSON.stringify(process.env[variable])}`
 
 const explainListen = (cause: unknown): string => {
   const { address, code, message, port } = cause as NodeJS.ErrnoException & { port?: number; address?: string }

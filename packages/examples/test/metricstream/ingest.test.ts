@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Queue, Scope } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Layer, Queue, Scope } from "effect"
 import type { Event } from "@spillway/examples/metricstream/events"
 import { Ingest, StorageUnavailable } from "@spillway/examples/metricstream/ingest"
 import type { Columns } from "@spillway/examples/metricstream/storage/columns"
@@ -94,7 +94,7 @@ describe("Ingest", () => {
       yield* commit1.finish(failed("the disk is full"))
       const unavailable = new StorageUnavailable({
         detail: "the events were not stored: the disk is full",
-        retryAfter: 5
+        retryAfter: Duration.seconds(5)
       })
       assert.deepStrictEqual(yield* Fiber.join(first), Exit.fail(unavailable))
       yield* (yield* nextCommit).finish(succeeded)
@@ -120,7 +120,10 @@ describe("Ingest", () => {
       yield* start(ingest.append([event(1), event(2)]))
       const commit = yield* nextCommit
       yield* start(ingest.append([event(3)]))
-      const refused = new StorageUnavailable({ detail: "3 events wait to be stored already", retryAfter: 1 })
+      const refused = new StorageUnavailable({
+        detail: "3 events wait to be stored already",
+        retryAfter: Duration.seconds(1)
+      })
       assert.deepStrictEqual(yield* Effect.exit(ingest.append([event(4)])), Exit.fail(refused))
       yield* commit.finish(succeeded)
       const commit2 = yield* nextCommit

@@ -43,7 +43,7 @@ pre { overflow-x: auto; padding: .75rem; margin: .4rem 0; border: 1px solid var(
   thead { display: none }
   tr { display: grid; grid-template-columns: 1fr auto; padding: .45rem 0; border-bottom: 1px solid var(--line) }
   td { border: 0; padding: 0 }
-  .bars { grid-area: 2 / 1; overflow: hidden }
+  .bars { grid-area: 2 / 1; overflow: hidden; font-size: .75rem }
   td.value { grid-area: 1 / 2; padding-left: 1rem }
   td.age { grid-area: 2 / 2; font-size: .85rem }
   td.count { display: none }
