@@ -34,14 +34,10 @@ export const within = (duration: Duration.Input) => {
     throw new RangeError(`RequestDeadline.within: duration must be > 0, got ${String(duration)}`)
   }
   return HttpRouter.middleware((handler: Effect.Effect<HttpServerResponse, Types.unhandled>) =>
-    // Opened again: under another server the fiber of a request can not be interrupted, and its client could not end it.
-    Effect.interruptible(handler).pipe(
-      Deadline.within(duration),
-      Effect.catchIf(
-        (error): error is Deadline.DeadlineExceeded => error instanceof Deadline.DeadlineExceeded,
-        () => Effect.succeed(Problem.toResponse(Problem.deadlineExceeded))
-      ),
-      Effect.interruptible
+    Effect.catchIf(
+      Deadline.within(handler, duration),
+      (error): error is Deadline.DeadlineExceeded => error instanceof Deadline.DeadlineExceeded,
+      () => Effect.succeed(Problem.toResponse(Problem.deadlineExceeded))
     )
   )
 }

@@ -133,6 +133,16 @@ const listen = (
     Effect.catch((cause) => Effect.fail(cause instanceof ServeError ? cause : new ServeError({ cause })))
   )
 
+/** A context keeps so many additions as a list before it copies them all. Each request adds about six. */
+const maxContextDepth = 16
+
+/** The context that every request begins with, flat: one that is near its depth would be copied for each request. */
+const requestContext = (context: Context.Context<never>, maxBodySize: number) => {
+  const services = new Map(context.mapUnsafe)
+  services.set(HttpIncomingMessage.MaxBodySize.key, ByteSize.bytes(maxBodySize))
+  return Context.makeUnsafe<unknown>(services, { maxDepth: maxContextDepth })
+}
+
 /**
  * Creates the server and listens. Its requests are answered 503 until `serve` is called.
  *
@@ -140,7 +150,7 @@ const listen = (
  *
  * Fails with `ServeError` when it can not listen, on a port that is taken for example. Dies with a `RangeError` for an option outside
  * its range. When the scope of `serve` closes the server drains; the time that takes is at most
- * `preStop + drainTimeout + 1 second`.
+ * `preStop + drainTimeout + 1.1 seconds`.
  *
  * @category constructors
  * @since 0.1.0
@@ -156,6 +166,7 @@ export const make = Effect.fnUntraced(function* (input: Options) {
   server.on("connection", dispatcher.connections.add)
   server.on("request", dispatcher.onRequest)
   server.on("checkContinue", dispatcher.onCheckContinue)
+  server.on("upgrade", dispatcher.onUpgrade)
   server.on("clientError", dispatcher.onClientError)
   server.on("drop", recorder.dropped)
 
@@ -181,18 +192,14 @@ export const make = Effect.fnUntraced(function* (input: Options) {
     const requests = Scope.makeUnsafe("parallel")
     const upgrades = Scope.makeUnsafe("parallel")
     const guarded = guard(app)
-    const handler = yield* NodeHttpServer.makeHandler(guarded, { scope: requests, middleware })
-    const upgradeHandler = yield* NodeHttpServer.makeUpgradeHandler(Effect.succeed(webSockets), guarded, {
-      scope: upgrades,
-      middleware
-    })
+    const [handler, upgradeHandler] = yield* Effect.all([
+      NodeHttpServer.makeHandler(guarded, { scope: requests, middleware }),
+      NodeHttpServer.makeUpgradeHandler(Effect.succeed(webSockets), guarded, { scope: upgrades, middleware })
+    ]).pipe(Effect.updateContext((context: Context.Context<never>) => requestContext(context, options.maxBodySize)))
     yield* Effect.acquireRelease(
       Effect.sync(() => {
         dispatcher.handler = handler
-        server.on("upgrade", (request, socket, head) => {
-          dispatcher.connections.upgraded(request.socket)
-          upgradeHandler(request, socket, head)
-        })
+        dispatcher.upgradeHandler = upgradeHandler
       }),
       () => draining.run({ server, dispatcher, drain, requests, upgrades })
     )
@@ -203,12 +210,7 @@ export const make = Effect.fnUntraced(function* (input: Options) {
     HttpServer.HttpServer,
     HttpServer.make({
       address,
-      serve: (app, middleware) =>
-        Effect.provideService(
-          serve(app, middleware),
-          HttpIncomingMessage.MaxBodySize,
-          ByteSize.bytes(options.maxBodySize)
-        )
+      serve
     })
   ).pipe(
     Context.add(ServerStatus, {

@@ -94,18 +94,48 @@ describe("Server, draining", () => {
     })
   )
 
-  it.live("still answers a request that was on its way to an idle connection", () =>
+  it.live("still answers a request that was on its way to an idle connection, however long that takes", () =>
     Effect.gen(function* () {
-      const server = yield* start(HttpServer.serve(Effect.succeed(ok)), { drainTimeout: "10 seconds" })
+      const handler = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) =>
+        Effect.as(Effect.sleep(url === "/slow" ? 500 : 0), ok)
+      )
+      const server = yield* start(HttpServer.serve(handler), { drainTimeout: "10 seconds" })
       const [client] = yield* SilentClient.connect(server, 1, getRequest("/"))
       yield* soon(client!.receivedUntil("ok"))
       const stopping = yield* Effect.forkChild(server.stop, { startImmediately: true })
       yield* Effect.sleep(20)
-      yield* client!.write(getRequest("/"))
+      yield* client!.write(getRequest("/slow"))
       yield* soon(client!.ended)
       const received = yield* client!.received
       assert.strictEqual(received.split("HTTP/1.1 200").length, 3)
       assert.include(received, "Connection: close")
+      yield* soon(Fiber.join(stopping))
+    })
+  )
+
+  it.live("does not process a request behind a response that has said Connection: close", () =>
+    Effect.gen(function* () {
+      const release = Latch.makeUnsafe(false)
+      const handled: Array<string> = []
+      const parts = Stream.concat(Stream.make("begun "), Stream.fromEffect(Effect.as(release.await, "ended")))
+      const handler = Effect.map(HttpServerRequest.HttpServerRequest, ({ url }) => {
+        handled.push(url)
+        return HttpServerResponse.stream(Stream.encodeText(parts))
+      })
+      const server = yield* start(HttpServer.serve(handler), { preStop: 200, drainTimeout: "10 seconds" })
+      const client = yield* RawClient.connect(server)
+      const stopping = yield* Effect.forkChild(server.stop, { startImmediately: true })
+      yield* client.write(getRequest("/1"))
+      yield* soon(client.receivedUntil("begun"))
+      yield* client.write(getRequest("/2"))
+      // Answered after the second one has arrived, on a connection that is served in order of arrival.
+      const other = yield* RawClient.connect(server)
+      yield* other.write(getRequest("/3"))
+      yield* soon(other.receivedUntil("begun"))
+      yield* release.open
+      yield* soon(client.ended)
+      assert.deepStrictEqual(handled, ["/1", "/3"])
+      assert.include(yield* client.received, "ended")
       yield* soon(Fiber.join(stopping))
     })
   )
@@ -217,7 +247,6 @@ describe("Server, draining", () => {
           response.on("error", () => resume(Effect.succeed("lost")))
         })
         outgoing.on("error", (error: Error & { code?: string }) => {
-          if (error.code !== "ECONNREFUSED") console.log(error.code, error.message, outgoing.reusedSocket)
           resume(Effect.succeed(error.code === "ECONNREFUSED" ? "refused" : "lost"))
         })
         outgoing.end()

@@ -240,6 +240,11 @@ describe("Server", () => {
       ["bytes that are not HTTP", "\u0001\u0002\u0003\r\n\r\n", 400],
       ["HTTP/0.9", "GET /\r\n\r\n", 400],
       ["two Host fields", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400],
+      [
+        "two Host fields in a WebSocket handshake",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        400
+      ],
       ["no Host", "GET / HTTP/1.1\r\n\r\n", 400],
       ["a Host that is none", "GET / HTTP/1.1\r\nHost: a b/c\r\n\r\n", 400],
       [
@@ -248,6 +253,11 @@ describe("Server", () => {
         400
       ],
       ["a bare line feed in a header", "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", 400],
+      [
+        "a second Host behind 2,500 headers",
+        `GET / HTTP/1.1\r\nHost: a\r\n${"x:\r\n".repeat(2500)}Host: b\r\n\r\n`,
+        400
+      ],
       ["a head over 16 KiB", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"y".repeat(20_000)}\r\n\r\n`, 431],
       ["a target over 16 KiB", `GET /${"y".repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 431]
     ]
@@ -256,10 +266,15 @@ describe("Server", () => {
         Effect.gen(function* () {
           let handled = 0
           const server = yield* start(HttpServer.serve(Effect.sync(() => (handled++, ok))))
-          const { ending, received } = yield* RawClient.exchange(server, bytes, { timeoutMillis: 5000 })
+          const client = yield* RawClient.connect(server)
+          yield* client.write(bytes)
+          const ending = yield* soon(client.ended)
+          const received = yield* client.received
           assert.strictEqual(received.slice(0, 12), `HTTP/1.1 ${status}`)
           assert.include(received.toLowerCase(), "connection: close")
           assert.deepStrictEqual([ending, handled], ["closed", 0])
+          // Also if the client never closes its side.
+          yield* until(server, ({ connections }) => connections.head + connections.new + connections.idle === 0)
           assert.strictEqual((yield* get(server.url("/"))).status, 200)
         })
       )

@@ -7,6 +7,7 @@ const read = (env: Record<string, string>) =>
   Effect.provideService(ServerConfig.fromEnvironment, ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
 
 const source = readFileSync(new URL("../src/ServerConfig.ts", import.meta.url), "utf8")
+const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8")
 
 describe("ServerConfig", () => {
   it("fills in the defaults, in milliseconds and bytes", () => {
@@ -101,11 +102,13 @@ describe("ServerConfig", () => {
     for (const [field, value] of Object.entries(ServerConfig.defaults)) {
       if (field === "exempt") continue
       const variable = `SPILLWAY_HTTP_${field.replaceAll(/[A-Z]/g, "_$&").toUpperCase()}`
-      const row = source.split("\n").find((line) => line.includes(`| \`${field}\` |`))
-      assert.isTrue(
-        row?.includes(variable) === true && (row.includes(shown(value)) || row.includes(String(value))),
-        `${field}: ${row}`
-      )
+      for (const text of [source, readme]) {
+        const row = text.split("\n").find((line) => line.includes(`| \`${field}\` |`))
+        assert.isTrue(
+          row?.includes(variable) === true && (row.includes(shown(value)) || row.includes(String(value))),
+          `${field}: ${row}`
+        )
+      }
       const tag = source.match(new RegExp(`@default (.*)\\n   \\*/\\n  readonly ${field}\\?`))?.[1]
       assert.strictEqual(tag, typeof value === "number" ? String(value) : JSON.stringify(value), field)
     }

@@ -136,9 +136,7 @@ export class Connections {
   }
 
   /** The connection speaks something else than HTTP from now on. */
-  upgraded(socket: Socket): void {
-    const connection = this.all.get(socket)
-    if (connection === undefined) return
+  upgraded(connection: Connection): void {
     connection.upgraded = true
     this.lingering.remove(connection)
   }

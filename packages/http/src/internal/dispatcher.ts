@@ -1,6 +1,7 @@
 import type * as Effect from "effect/Effect"
 import type { ServerResponse } from "node:http"
 import type { Socket } from "node:net"
+import type { Duplex } from "node:stream"
 import * as Admission from "../Admission.ts"
 import type { Refusal } from "../Admission.ts"
 import type { Resolved } from "../ServerConfig.ts"
@@ -11,6 +12,7 @@ import type { Incoming } from "./exchange.ts"
 import { ExpiryList } from "./expiryList.ts"
 import type { Recorder } from "./recorder.ts"
 
+export type UpgradeHandler = (request: Incoming, socket: Duplex, head: Buffer) => void
 export type Handler = (request: Incoming, response: ServerResponse) => void
 
 /** The way of a request from node's events to the handler: everything before a fiber exists, and everything after it. */
@@ -26,6 +28,8 @@ export class Dispatcher {
   readonly bodies: ExpiryList
   /** The adapter's handler, once the server serves. */
   handler: Handler | undefined = undefined
+  /** The adapter's handler of WebSocket handshakes, once the server serves. */
+  upgradeHandler: UpgradeHandler | undefined = undefined
   #announcing = false
 
   constructor(options: Resolved, now: () => number, recorder: Recorder) {
@@ -63,6 +67,18 @@ export class Dispatcher {
     this.deadlines.add(exchange, exchange.arrivedAt)
     if (this.options.exempt(request)) this.start(exchange)
     else exchange.enterDoor()
+  }
+
+  /** A WebSocket handshake. From here on the connection is no request, and is only closed at the end of a drain. */
+  readonly onUpgrade = (request: Incoming, socket: Duplex, head: Buffer): void => {
+    const connection = this.connections.all.get(request.socket)
+    if (connection === undefined || this.upgradeHandler === undefined) return void socket.destroy()
+    if (!hasValidHost(request)) {
+      this.recorder.refused("MalformedRequest")
+      return connection.close(answers.malformed)
+    }
+    this.connections.upgraded(connection)
+    this.upgradeHandler(request, socket, head)
   }
 
   /**

@@ -39,6 +39,7 @@ export class Exchange implements Visitor, Expiring {
   /** The client waits for `100 Continue` before it sends the body. */
   awaitsContinue = false
   #ticket: Ticket | undefined = undefined
+  #waited = false
   #heldSince = notHeld
   #paused = false
   #entered = false
@@ -60,12 +61,17 @@ export class Exchange implements Visitor, Expiring {
 
   /** Knocks at the door. */
   enterDoor(): void {
-    this.#ticket = this.host.door.enter(this)
+    const ticket = this.host.door.enter(this)
+    // Set only while it waits: the handler of one that was admitted has run already.
+    if (ticket !== undefined) {
+      this.#ticket = ticket
+      this.#waited = true
+    }
   }
 
   admitted(): void {
     this.#ticket = undefined
-    this.#heldSince = this.host.now()
+    this.#heldSince = this.#waited ? this.host.now() : this.arrivedAt
     this.host.start(this)
   }
 

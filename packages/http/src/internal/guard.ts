@@ -31,10 +31,10 @@ const exceeded = Effect.succeed(Problem.toResponse(Problem.deadlineExceeded))
  * The adapter runs a request's fiber uninterruptible, so that a response is always sent; `HttpRouter` opens the handler again, an app
  * without it stays closed and would outlive its client. Here is the one place where every app is opened.
  */
-export const guard = (app: App): App =>
-  Effect.withFiber((fiber) => {
+export const guard = (app: App): App => {
+  const open = Effect.interruptible(app)
+  return Effect.withFiber((fiber) => {
     const exchange = exchangeOf(Context.getUnsafe(fiber.context, HttpServerRequest))
-    const open = Effect.interruptible(app)
     // An upgrade holds no permit and has no deadline: it is a connection, not a request.
     if (exchange === undefined) return Effect.catchCause(open, toResponse)
 
@@ -52,6 +52,7 @@ export const guard = (app: App): App =>
       }
     })
   })
+}
 
 const end = (exchange: Exchange, fiber: Fiber.Fiber<unknown, unknown>, outer: Context.Context<never>): void => {
   exchange.route = Context.getOrUndefined(fiber.context, HttpRouter.RouteContext)?.route.path ?? ""
