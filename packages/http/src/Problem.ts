@@ -7,7 +7,7 @@
  * | a `Problem` | its own |
  * | `BulkheadFull`, `TaskGroupFull`, `OffloadError` (`Saturated`, `Unavailable`) | 503, `Retry-After` |
  * | `Draining`, interruption by the server | 503, `Retry-After` |
- * | `DeadlineExceeded`, `OffloadError` (`TimedOut`) | 504 |
+ * | `DeadlineExceeded`, `OffloadError` (`TimedOut`, `DeadlinePassed`) | 504 |
  * | `RateLimited` | 429, `Retry-After`, `RateLimit`, `RateLimit-Policy` |
  * | no route, `NoSuchElementError` | 404 |
  * | `JsonBodyError` | 400, 408, 413, 415, 422 |
@@ -19,6 +19,7 @@
  * @since 0.1.0
  */
 import type { BulkheadFull } from "@spillway/runtime/Bulkhead"
+import type { OffloadError } from "@spillway/runtime/OffloadError"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -253,7 +254,7 @@ const fromJsonBody = ({ reason }: JsonBodyError): Problem => {
         headers: { connection: "close" }
       })
     case "Incomplete":
-      return make({ status: 400, detail: "the body ended too early", headers: { connection: "close" } })
+      return make({ status: 408, detail: "the body ended too early", headers: { connection: "close" } })
     case "NotUtf8":
       return make({ status: 400, detail: "the body is not UTF-8 without a byte order mark" })
     case "Malformed":
@@ -267,20 +268,16 @@ const fromJsonBody = ({ reason }: JsonBodyError): Problem => {
   }
 }
 
-/** An `OffloadError`, as far as the table needs it. */
-type OffloadReason =
-  | { readonly _tag: "Saturated"; readonly retryAfter: Duration.Duration }
-  | { readonly _tag: "Unavailable" | "TimedOut" | "Crashed" }
-
-const fromOffload = (reason: OffloadReason): Problem | undefined => {
+const fromOffload = ({ reason }: OffloadError): Problem | undefined => {
   switch (reason._tag) {
     case "Saturated":
       return overloaded(reason.retryAfter)
     case "Unavailable":
       return overloaded(Duration.seconds(1))
     case "TimedOut":
+    case "DeadlinePassed":
       return deadlineExceeded
-    default:
+    case "Crashed":
       return undefined
   }
 }
@@ -322,7 +319,7 @@ export const fromError = (error: unknown): Problem | undefined => {
     case "BulkheadFull":
       return overloaded((error as BulkheadFull).retryAfter)
     case "OffloadError":
-      return fromOffload((error as unknown as { readonly reason: OffloadReason }).reason)
+      return fromOffload(error as OffloadError)
     case "TaskGroupFull":
       return overloaded(Duration.seconds(1))
     case "Draining":

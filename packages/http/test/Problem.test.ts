@@ -1,4 +1,5 @@
 import { Problem } from "@spillway/http"
+import { OffloadError } from "@spillway/runtime"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Schema } from "effect"
 import { HttpServerRespondable, HttpServerResponse } from "effect/http"
@@ -37,13 +38,15 @@ describe("Problem", () => {
     assert.throws(() => Problem.make({ status: 200 }), RangeError, "Problem.make: status")
   })
 
-  it("knows the errors of offloading by their tags", () => {
-    const offload = (reason: object) => Problem.fromError({ _tag: "OffloadError", reason })
-    const saturated = offload({ _tag: "Saturated", queued: 1, retryAfter: Duration.millis(1200) })!
+  it("knows the errors of offloading", () => {
+    const offload = (reason: OffloadError.OffloadError["reason"]) =>
+      Problem.fromError(new OffloadError.OffloadError({ task: "count", reason }))
+    const saturated = offload(new OffloadError.Saturated({ queued: 1, retryAfter: Duration.millis(1200) }))!
     assert.deepStrictEqual([saturated.status, saturated.headers["retry-after"]], [503, "2"])
-    assert.strictEqual(offload({ _tag: "Unavailable" })?.status, 503)
-    assert.strictEqual(offload({ _tag: "TimedOut" })?.status, 504)
-    assert.isUndefined(offload({ _tag: "Crashed" }))
+    assert.strictEqual(offload(new OffloadError.Unavailable({ detail: "no worker" }))?.status, 503)
+    assert.strictEqual(offload(new OffloadError.TimedOut({ timeout: Duration.seconds(1) }))?.status, 504)
+    assert.strictEqual(offload(new OffloadError.DeadlinePassed())?.status, 504)
+    assert.isUndefined(offload(new OffloadError.Crashed({ exitCode: 1 })))
   })
 
   it("names places as JSON Pointers", () => {

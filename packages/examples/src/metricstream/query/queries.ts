@@ -38,9 +38,9 @@ export class RangeTooLarge extends Schema.TaggedError<RangeTooLarge>("metricstre
 
 const Summary = Schema.Struct({
   name: Schema.String,
-  count: Schema.Number,
-  lastValue: Schema.Number,
-  lastTimestamp: Schema.Number,
+  count: Schema.Finite,
+  lastValue: Schema.Finite,
+  lastTimestamp: Schema.Finite,
   /** Its latest values, oldest first. */
   recent: Schema.instanceOf(Float64Array)
 })
