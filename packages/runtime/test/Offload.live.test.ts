@@ -289,6 +289,16 @@ describe("Offload.layerThreads", () => {
     }).pipe(provide({ workers: 2 }))
   )
 
+  it.live("moves a task that a worker had not begun when it died to another worker", () =>
+    Effect.gen(function* () {
+      const tasks = yield* TestOffload
+      const crash = yield* Effect.forkChild(Effect.flip(tasks.exit({ code: 3 })), { startImmediately: true })
+      const neighbour = yield* Effect.forkChild(tasks.double({ value: 8 }), { startImmediately: true })
+      assert.strictEqual(yield* Fiber.join(neighbour), 16)
+      assert.strictEqual((yield* Fiber.join(crash)).reason._tag, "Crashed")
+    }).pipe(provide({ concurrency: 2 }))
+  )
+
   it.live("survives a worker that runs out of memory and says so", () =>
     Effect.gen(function* () {
       const tasks = yield* TestOffload

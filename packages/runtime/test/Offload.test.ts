@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Schema } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import { Offload } from "@spillway/runtime"
@@ -79,6 +79,15 @@ describe("Offload.layerInline", () => {
         })
       )
     )
+  )
+
+  it.effect("dies, naming the task, for a payload that is not what the contract says", () =>
+    Effect.gen(function* () {
+      const exit = yield* Effect.exit((yield* Inline).sleep({ millis: "1" as never }))
+      const defect = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+      assert.instanceOf(defect, OffloadDefect)
+      assert.strictEqual(defect.task, "sleep")
+    }).pipe(Effect.provide(layer()))
   )
 
   it("refuses a contract with a stream", () => {

@@ -16,10 +16,13 @@ export const makeTaskCodec = (rpc: Rpc.AnyWithProps): TaskCodec => {
   // The types of a task's schemas are known to the caller, whose signature names the services that they need.
   const total = (parse: (u: unknown) => Effect.Effect<unknown, Schema.SchemaError, unknown>) => (u: unknown) =>
     Effect.catch(parse(u), defect) as Effect.Effect<unknown>
+  const construct = (payload: unknown) =>
+    Effect.try({ try: () => rpc.payloadSchema.make(payload), catch: (cause) => cause })
   const encode = total(Schema.encodeUnknownEffect(rpc.payloadSchema))
   const decodeError = total(Schema.decodeUnknownEffect(rpc.errorSchema))
   return {
-    encodePayload: (payload) => encode(payload === undefined ? payload : rpc.payloadSchema.make(payload)),
+    encodePayload: (payload) =>
+      payload === undefined ? encode(payload) : Effect.flatMap(Effect.catch(construct(payload), defect), encode),
     decodeSuccess: total(Schema.decodeUnknownEffect(rpc.successSchema)),
     decodeError: (encoded) => Effect.flatMap(decodeError(encoded), Effect.fail)
   }

@@ -85,15 +85,13 @@ export class ThreadPool {
   cancel(task: PoolTask, outcome: Outcome): void {
     if (task.settled) return
     const { worker } = task
-    if (worker === undefined) {
-      if (!this.queue.cancel(task.entry!)) this.#dropOrphan(task)
-    } else if (!worker.revoke(task)) {
-      worker.abort(task)
-      if (task.mayKill) this.#host.after(this.#options.killGrace, () => this.#condemn(worker, task))
-    }
+    const running = worker !== undefined && !worker.revoke(task)
+    if (running) worker.abort(task)
+    else if (worker === undefined && !this.queue.cancel(task.entry!)) this.#dropOrphan(task)
     // This may run the caller, and the caller may come back here: the pool's state is whole by now.
     this.#end(task, outcome)
-    if (worker !== undefined) this.#killIfUseless(worker)
+    if (running) this.#leaveRunning(task, worker)
+    else if (worker !== undefined) this.#killIfUseless(worker)
     this.#pump(monotonicMillis())
   }
 
@@ -213,6 +211,7 @@ export class ThreadPool {
   #onAnswer(worker: WorkerThread, slot: number, answer: Answer): void {
     const task = worker.vacate(slot)
     if (task === undefined) return
+    task.cancelTimer?.()
     const now = monotonicMillis()
     if (answer.type === "skipped") {
       this.queue.release()
@@ -225,6 +224,15 @@ export class ThreadPool {
     // The next task is on its way before this one's caller runs.
     this.#pump(now)
     if (answer.type !== "skipped") this.#end(task, answer)
+  }
+
+  /** A thread may still run a task that nobody waits for: it gets its grace, unless it may run on. */
+  #leaveRunning(task: PoolTask, worker: WorkerThread): void {
+    const { killGrace } = this.#options
+    if (task.mayKill && killGrace !== Infinity && worker.tasks.includes(task)) {
+      task.cancelTimer = this.#host.after(killGrace, () => this.#condemn(worker, task))
+    }
+    this.#killIfUseless(worker)
   }
 
   /** Takes a worker that still runs an abandoned task out of service, to be killed. */
@@ -278,6 +286,7 @@ export class ThreadPool {
         this.#reclaim(worker, slot)
       } else {
         worker.vacate(slot)
+        task.cancelTimer?.()
         this.queue.release()
         this.#end(task, { type: "crashed", ...gone })
       }

@@ -63,6 +63,8 @@ export class WorkerThread {
       if (message.type === "pong") this.responsive = true
       else events.answer(this, message.slot, message)
     })
+    // An answer that cannot be read here leaves nobody knowing which task it was of.
+    this.#thread.on("messageerror", (error) => this.fail(toErrorData(error)))
     this.#thread.on("error", (error) => {
       this.#error ??= toErrorData(error)
     })
