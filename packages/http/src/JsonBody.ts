@@ -4,8 +4,10 @@
  * | the body | status |
  * |---|---|
  * | is not declared as JSON, or in another charset than UTF-8 | 415 |
+ * | is compressed, or has any other Content-Encoding than identity | 415 |
  * | is larger than the limit: known from Content-Length before it is read | 413 |
  * | does not arrive in time | 408 |
+ * | does not fit beside the bodies that are arriving already (`maxBufferedBodies`) | 503 |
  * | is empty, not UTF-8, or not JSON | 400 |
  * | has another shape than the schema | 422, with a JSON Pointer to the place |
  *
@@ -39,11 +41,13 @@ const Place = Schema.Struct({ path: Schema.String, message: Schema.String })
  */
 export const Reason = Schema.Union([
   Schema.TaggedStruct("UnsupportedMediaType", { expected: Schema.String }),
+  Schema.TaggedStruct("UnsupportedEncoding", {}),
   Schema.TaggedStruct("Empty", {}),
   Schema.TaggedStruct("TooLarge", { limit: Schema.Number }),
   Schema.TaggedStruct("TooManyLines", { limit: Schema.Number }),
   Schema.TaggedStruct("TimedOut", { timeout: Schema.Duration }),
   Schema.TaggedStruct("Incomplete", {}),
+  Schema.TaggedStruct("Overloaded", {}),
   Schema.TaggedStruct("NotUtf8", {}),
   Schema.TaggedStruct("Malformed", { detail: Schema.String, line: Schema.optionalKey(Schema.Number) }),
   Schema.TaggedStruct("Mismatch", { errors: Schema.Array(Place) })
@@ -119,6 +123,10 @@ const isMediaType = (contentType: string | undefined, accepted: (type: string) =
   })
 }
 
+/** Nothing is decompressed: a small body could become a very large one. */
+const isIdentity = (contentEncoding: string | undefined): boolean =>
+  contentEncoding === undefined || /^(?:[\s,]|identity(?=[\s,]|$))*$/i.test(contentEncoding)
+
 const isJson = (type: string): boolean => type === "application/json" || type.endsWith("+json")
 const isNdjson = (type: string): boolean =>
   type === "application/x-ndjson" || type === "application/ndjson" || type === "application/jsonl"
@@ -136,6 +144,7 @@ const readText = Effect.fnUntraced(function* (
     if (isEmpty && headers["content-type"] === undefined) return yield* fail({ _tag: "Empty" })
     return yield* fail({ _tag: "UnsupportedMediaType", expected })
   }
+  if (!isIdentity(headers["content-encoding"])) return yield* fail({ _tag: "UnsupportedEncoding" })
   const limit =
     options?.maxSize === undefined ? yield* HttpIncomingMessage.MaxBodySize : ByteSize.fromInputUnsafe(options.maxSize)
   const maxBytes = limit === undefined ? Infinity : Number(limit)

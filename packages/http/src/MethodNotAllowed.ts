@@ -6,9 +6,21 @@
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import { http } from "./internal/nodeHttp.ts"
 import * as Problem from "./Problem.ts"
 
-const order = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY", "OPTIONS"]
+/** What node can parse, the usual ones first: `Allow` keeps the order. `CONNECT` never becomes a request. */
+const methodsOfNode = [
+  ...new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY", "OPTIONS", ...http.METHODS])
+].filter((method) => method !== "CONNECT")
+
+/**
+ * What is looked at of a route; any `HttpRouter.Route` has it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RouteLike = Pick<HttpRouter.Route, "method" | "path">
 
 /**
  * Creates the routes that complete others: each of their paths answers 405 with `Allow` for a method that it does not have, and 204
@@ -16,7 +28,7 @@ const order = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY", "OPTION
  *
  * **Details**
  *
- * `HEAD` counts as allowed where `GET` is. A path that has a route for every method (`*`), or one for `OPTIONS`, keeps it.
+ * It answers every method that node can parse. `HEAD` counts as allowed where `GET` is. A path that has a route for every method (`*`), or one for `OPTIONS`, keeps it.
  *
  * **Gotchas**
  *
@@ -33,9 +45,7 @@ const order = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY", "OPTION
  * @category constructors
  * @since 0.1.0
  */
-export const routes = <E, R>(
-  routes: ReadonlyArray<HttpRouter.Route<E, R>>
-): ReadonlyArray<HttpRouter.Route<never, never>> => {
+export const routes = (routes: ReadonlyArray<RouteLike>): ReadonlyArray<HttpRouter.Route<never, never>> => {
   const methodsByPath = new Map<HttpRouter.PathInput, Set<string>>()
   for (const { method, path } of routes) {
     const methods = methodsByPath.get(path)
@@ -51,11 +61,11 @@ const complete = (
 ): ReadonlyArray<HttpRouter.Route<never, never>> => {
   const allowed = new Set([...methods, "OPTIONS"])
   if (allowed.has("GET")) allowed.add("HEAD")
-  const allow = order.filter((method) => allowed.has(method)).join(", ")
+  const allow = methodsOfNode.filter((method) => allowed.has(method)).join(", ")
   const problem = Problem.make({ status: 405, detail: `this path allows ${allow}`, headers: { allow } })
-  // The router prefers a route of the method itself to one of every method, and asks for `GET` when there is none for `HEAD`: only
-  // then this one would answer a `HEAD` first.
-  const others = order.filter((method) => method !== "HEAD" && !allowed.has(method))
+  // The router refuses a route for every method (`*`) beside one of the same path, so each method is registered. Not `HEAD`: the
+  // router asks for `GET` when it has none, and a route here would come before that.
+  const others = methodsOfNode.filter((method) => method !== "HEAD" && !allowed.has(method))
   const refused = Effect.succeed(Problem.toResponse(problem))
   const refusals = others.map((method) => HttpRouter.route(method as "GET", path, refused))
   if (methods.has("OPTIONS")) return refusals

@@ -10,7 +10,7 @@
  * | `DeadlineExceeded`, `OffloadError` (`TimedOut`, `DeadlinePassed`) | 504 |
  * | `RateLimited` | 429, `Retry-After`, `RateLimit`, `RateLimit-Policy` |
  * | no route, `NoSuchElementError` | 404 |
- * | `JsonBodyError` | 400, 408, 413, 415, 422 |
+ * | `JsonBodyError` | 400, 408, 413, 415, 422, 503 |
  * | a body that Effect's own readers refuse | 413 if too large, else 400 |
  * | a `SchemaError` | 422 with the place |
  * | any other error that is `Respondable` | its own response |
@@ -208,6 +208,10 @@ export const draining: Problem = unavailable("the server is being restarted", 1)
 const overloaded = (retryAfter: Duration.Duration): Problem =>
   unavailable("the server is overloaded; try again later", Math.max(1, Math.ceil(Duration.toSeconds(retryAfter))))
 
+const busy = overloaded(Duration.seconds(1))
+/** The rest of the body stays unread, so the connection can not go on. */
+const tooManyBodies = make({ ...busy, headers: { ...busy.headers, connection: "close" } })
+
 /** A JSON Pointer (RFC 6901). */
 const toPointer = (path: ReadonlyArray<PropertyKey>): string =>
   path.map((key) => `/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
@@ -217,8 +221,18 @@ const toIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 /** The most places that one answer names. */
 const maxErrors = 20
 
+/** The longest pointer that one answer shows: a key may be as long as the body. */
+const maxPointer = 200
+
+const shorten = (pointer: string): string =>
+  pointer.length <= maxPointer ? pointer : `${pointer.slice(0, maxPointer - 1).toWellFormed()}…`
+
 /**
  * The places of a schema error: a JSON Pointer and a message for each, at most 20. `prefix` is put before each path.
+ *
+ * **Details**
+ *
+ * A pointer of more than 200 characters is cut, and ends with `…`.
  *
  * @category combinators
  * @since 0.1.0
@@ -230,7 +244,7 @@ export const places = (
   toIssues(error.issue)
     .issues.slice(0, maxErrors)
     .map((issue) => ({
-      path: prefix + toPointer((issue.path ?? []).map((part) => (typeof part === "object" ? part.key : part))),
+      path: shorten(prefix + toPointer((issue.path ?? []).map((part) => (typeof part === "object" ? part.key : part)))),
       message: issue.message
     }))
 
@@ -241,6 +255,12 @@ const fromJsonBody = ({ reason }: JsonBodyError): Problem => {
   switch (reason._tag) {
     case "UnsupportedMediaType":
       return make({ status: 415, detail: `send the body as ${reason.expected}`, headers: { accept: reason.expected } })
+    case "UnsupportedEncoding":
+      return make({
+        status: 415,
+        detail: "send the body without a content encoding",
+        headers: { "accept-encoding": "identity" }
+      })
     case "Empty":
       return make({ status: 400, detail: "the body is empty; send JSON" })
     case "TooLarge":
@@ -255,6 +275,8 @@ const fromJsonBody = ({ reason }: JsonBodyError): Problem => {
       })
     case "Incomplete":
       return make({ status: 408, detail: "the body ended too early", headers: { connection: "close" } })
+    case "Overloaded":
+      return tooManyBodies
     case "NotUtf8":
       return make({ status: 400, detail: "the body is not UTF-8 without a byte order mark" })
     case "Malformed":

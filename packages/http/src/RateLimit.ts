@@ -112,6 +112,16 @@ export interface RateLimit {
    * never waits. The cost is 1 unless given; 0 only asks.
    */
   readonly take: (key: string, cost?: number) => Effect.Effect<Quota, RateLimited>
+  /**
+   * Takes nothing, and fails with `RateLimited` when the client has not one token left: what `take(key)` would fail with.
+   *
+   * **Details**
+   *
+   * For a cost that is only known after work, such as reading a body: `check` before that work, then one `take` of the whole cost.
+   * A refusal by either costs no token, and that of the `take` has the `retryAfter` of the whole cost. It reserves nothing: of
+   * many requests that passed the check at once some may be refused by their `take`.
+   */
+  readonly check: (key: string) => Effect.Effect<void, RateLimited>
   /** The number of clients remembered now. */
   readonly size: Effect.Effect<number>
 }
@@ -198,6 +208,11 @@ export const make = (options: Options): RateLimit => {
           reset: Duration.millis(Math.ceil(((burst - tokens) / limit) * 1000)),
           headers: fields(tokens)
         })
+      }),
+    check: (key) =>
+      Effect.withFiber((fiber): Effect.Effect<void, RateLimited> => {
+        const { tokens } = bucketOf(key, monotonicMillis(fiber.getRef(Clock.Clock)))
+        return tokens < 1 ? limited(1, tokens) : Effect.void
       }),
     size: Effect.sync(() => buckets.size)
   }

@@ -30,6 +30,7 @@ import type { ConnectionState } from "./internal/connections.ts"
 import { Dispatcher } from "./internal/dispatcher.ts"
 import * as draining from "./internal/draining.ts"
 import { Incoming } from "./internal/exchange.ts"
+import { isHandshake } from "./internal/handshake.ts"
 import { guard } from "./internal/guard.ts"
 import type { App } from "./internal/guard.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
@@ -58,6 +59,8 @@ export interface Stats {
   readonly queued: number
   /** Requests whose bodies have arrived after a wait, and which wait to go on. */
   readonly resuming: number
+  /** Pipelined requests that wait until those before them on their connection are answered. */
+  readonly pipelined: number
   /** The number of permits of the door. */
   readonly limit: number
   /** Open connections by what they are doing. */
@@ -101,8 +104,7 @@ const makeNodeServer = (options: ServerConfig.Resolved): NodeServer => {
     requestTimeout: finite(options.headersTimeout + options.bodyTimeout),
     keepAliveTimeout: finite(options.keepAliveTimeout),
     connectionsCheckingInterval: checkIntervalMillis,
-    // Other protocols are ignored, as RFC 9110 section 7.8 allows: an `Upgrade` header must not lead past the door.
-    shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === "websocket"
+    shouldUpgradeCallback: isHandshake
   })
   // Node drops headers beyond this number silently. Their size is bounded already.
   server.maxHeadersCount = 0
@@ -186,6 +188,8 @@ export const make = Effect.fnUntraced(function* (input: Options) {
     Effect.sync(() => new NodeWS.WebSocketServer({ noServer: true })),
     (webSockets) => Effect.sync(() => webSockets.close())
   )
+  // Emitted just before the 101 is sent.
+  webSockets.on("headers", (_headers, request) => (request as Incoming).handshake?.upgraded())
 
   const serve = Effect.fnUntraced(function* (app: App, middleware?: HttpMiddleware) {
     if (dispatcher.handler !== undefined) return yield* Effect.die(new Error("Server: serve was called twice"))
@@ -214,7 +218,10 @@ export const make = Effect.fnUntraced(function* (input: Options) {
     })
   ).pipe(
     Context.add(ServerStatus, {
-      stats: Effect.sync(() => ({ ...dispatcher.door.stats, connections: dispatcher.connections.count() }))
+      stats: Effect.sync(() => {
+        const { connections, door } = dispatcher
+        return { ...door.stats, pipelined: connections.held, connections: connections.count() }
+      })
     })
   )
 })

@@ -11,6 +11,7 @@
  * | `headersTimeout` | 10 seconds | `SPILLWAY_HTTP_HEADERS_TIMEOUT` |
  * | `bodyTimeout` | 30 seconds | `SPILLWAY_HTTP_BODY_TIMEOUT` |
  * | `maxBodySize` | 1 MiB | `SPILLWAY_HTTP_MAX_BODY_SIZE` |
+ * | `maxBufferedBodies` | 128 MiB | `SPILLWAY_HTTP_MAX_BUFFERED_BODIES` |
  * | `keepAliveTimeout` | 65 seconds | `SPILLWAY_HTTP_KEEP_ALIVE_TIMEOUT` |
  * | `maxConcurrent` | 1024 | `SPILLWAY_HTTP_MAX_CONCURRENT` |
  * | `maxQueued` | 1024 | `SPILLWAY_HTTP_MAX_QUEUED` |
@@ -90,6 +91,14 @@ export interface Options {
    */
   readonly maxBodySize?: ByteSize.Input | undefined
   /**
+   * Bytes of all bodies together that `JsonBody` has begun to read and still waits for, since they hold no permit of the door; the
+   * request that would exceed it is answered 503 and its connection closes. A body that came with its head does not count. From 0,
+   * which refuses every body that is to be waited for. Give it several times `maxBodySize`.
+   *
+   * @default "128 MiB"
+   */
+  readonly maxBufferedBodies?: ByteSize.Input | undefined
+  /**
    * How long a connection is kept open between two requests. Longer than the 60 seconds that load balancers usually keep theirs, or
    * they send requests into connections that are just being closed. From 1 second; `Infinity` keeps them without limit.
    *
@@ -164,6 +173,7 @@ export const defaults: { readonly [K in Exclude<keyof Options, "port">]-?: Exclu
   headersTimeout: "10 seconds",
   bodyTimeout: "30 seconds",
   maxBodySize: "1 MiB",
+  maxBufferedBodies: "128 MiB",
   keepAliveTimeout: "65 seconds",
   maxConcurrent: 1024,
   maxQueued: 1024,
@@ -189,6 +199,7 @@ export interface Resolved {
   readonly headersTimeout: number
   readonly bodyTimeout: number
   readonly maxBodySize: number
+  readonly maxBufferedBodies: number
   readonly keepAliveTimeout: number
   readonly maxConcurrent: number
   readonly maxQueued: number
@@ -241,7 +252,7 @@ export const resolve = (options: Options): Resolved => {
     }
     return Duration.toMillis(value)
   }
-  const bytes = (field: "maxHeaderSize" | "maxBodySize", min: number): number => {
+  const bytes = (field: "maxHeaderSize" | "maxBodySize" | "maxBufferedBodies", min: number): number => {
     const input = withDefault<ByteSize.Input>(options[field], defaults[field])
     const value = Option.getOrUndefined(ByteSize.fromInput(input))
     return value === undefined || Number(value) < min
@@ -260,6 +271,7 @@ export const resolve = (options: Options): Resolved => {
     headersTimeout: millis("headersTimeout", 1000),
     bodyTimeout: millis("bodyTimeout", 1000),
     maxBodySize: bytes("maxBodySize", 0),
+    maxBufferedBodies: bytes("maxBufferedBodies", 0),
     keepAliveTimeout: millis("keepAliveTimeout", 1000),
     maxConcurrent: count("maxConcurrent", 1),
     maxQueued: count("maxQueued", 0),
@@ -296,6 +308,7 @@ const variables = Config.all({
   headersTimeout: duration("headersTimeout", 1000),
   bodyTimeout: duration("bodyTimeout", 1000),
   maxBodySize: size("maxBodySize", 0),
+  maxBufferedBodies: size("maxBufferedBodies", 0),
   keepAliveTimeout: duration("keepAliveTimeout", 1000),
   maxConcurrent: optional(atLeast(1), "maxConcurrent"),
   maxQueued: optional(atLeast(0), "maxQueued"),

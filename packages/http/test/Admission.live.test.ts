@@ -3,7 +3,8 @@ import { RawClient } from "@spillway/http/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Layer, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { get, getRequest, router, soon, start, until } from "./fixture.ts"
+import { Socket } from "effect/socket"
+import { get, getRequest, handshake, router, soon, start, until } from "./fixture.ts"
 
 const ok = HttpServerResponse.text("ok")
 
@@ -150,6 +151,71 @@ describe("Admission, at the door of a server", () => {
       const client = yield* RawClient.connect(server)
       yield* client.write(getRequest("/", "Connection: Upgrade\r\nUpgrade: h2c\r\n"))
       assert.include(yield* soon(client.receivedUntil("HTTP/1.1")), "HTTP/1.1 503")
+    })
+  )
+
+  it.live("admits and refuses WebSocket handshakes like requests, and frees their permits", () =>
+    Effect.gen(function* () {
+      const options = { maxConcurrent: 1, maxQueued: 0 }
+      const server = yield* start(HttpServer.serve(Effect.never), options)
+      const first = yield* RawClient.connect(server)
+      yield* first.write(handshake("/"))
+      yield* until(server, (stats) => stats.running === 1)
+      const second = yield* RawClient.connect(server)
+      yield* second.write(handshake("/"))
+      yield* soon(second.ended)
+      assert.include(yield* second.received, "HTTP/1.1 503")
+      assert.include(yield* second.received, "retry-after: 1")
+      yield* first.reset
+      yield* until(server, (stats) => stats.running === 0)
+    })
+  )
+
+  it.live("holds a pending WebSocket handshake to the request's deadline", () =>
+    Effect.gen(function* () {
+      const server = yield* start(HttpServer.serve(Effect.never), { requestDeadline: 100 })
+      const client = yield* RawClient.connect(server)
+      yield* client.write(handshake("/"))
+      yield* soon(client.ended)
+      assert.include(yield* client.received, "HTTP/1.1 504")
+      yield* until(server, (stats) => stats.running === 0)
+    })
+  )
+
+  it.live("gives the permit of a handshake back once the connection is upgraded, which has no deadline", () =>
+    Effect.gen(function* () {
+      const echo = Effect.gen(function* () {
+        const request = yield* HttpServerRequest.HttpServerRequest
+        const read = yield* Socket.readerString(yield* request.upgrade)
+        yield* Effect.forever(read)
+        return HttpServerResponse.empty()
+      }).pipe(Effect.scoped)
+      const server = yield* start(HttpServer.serve(echo), { maxConcurrent: 1, requestDeadline: 200 })
+      const client = yield* RawClient.connect(server)
+      yield* client.write(handshake("/"))
+      yield* soon(client.receivedUntil("101 Switching Protocols"))
+      yield* until(server, ({ connections, running }) => running === 0 && connections.upgraded === 1)
+      yield* Effect.sleep(400)
+      assert.strictEqual((yield* server.stats).connections.upgraded, 1)
+    })
+  )
+
+  it.live("gives a connection one permit at a time, however much it pipelines", () =>
+    Effect.gen(function* () {
+      const release = Latch.makeUnsafe(false)
+      const routes = Layer.mergeAll(
+        HttpRouter.add("GET", "/slow", Effect.as(release.await, ok)),
+        HttpRouter.add("GET", "/", ok)
+      )
+      const server = yield* start(router(routes), { maxConcurrent: 2, maxQueued: 0 })
+      const client = yield* RawClient.connect(server)
+      yield* client.write(getRequest("/slow").repeat(100))
+      yield* until(server, (stats) => stats.running === 1 && stats.pipelined === 32)
+      assert.strictEqual((yield* soon(get(server.url("/")))).status, 200)
+      yield* release.open
+      yield* until(server, (stats) => stats.running === 0 && stats.pipelined === 0)
+      const answers = (yield* client.received).match(/HTTP\/1.1 (200|503)/g)!
+      assert.strictEqual(answers.filter((line) => line.endsWith("200")).length, 33)
     })
   )
 

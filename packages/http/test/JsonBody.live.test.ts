@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { HttpEffect, HttpRouter, HttpServerResponse } from "effect/http"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { get, json, router, soon, start } from "./fixture.ts"
+import { get, json, router, soon, start, until } from "./fixture.ts"
 
 const Event = Schema.Struct({ name: Schema.String, value: Schema.Finite })
 const reply = (value: unknown) => HttpServerResponse.jsonUnsafe(value)
@@ -31,6 +31,11 @@ const post = (contentType: string | undefined, body: string | Uint8Array<ArrayBu
   body: typeof body === "string" ? new TextEncoder().encode(body) : body
 })
 
+const encoded = (encoding: string): RequestInit => ({
+  ...json(good),
+  headers: { "content-type": "application/json", "content-encoding": encoding }
+})
+
 const good = JSON.stringify({ name: "a", value: 1 })
 
 describe("JsonBody", () => {
@@ -39,6 +44,8 @@ describe("JsonBody", () => {
       ["no content type", "/event", post(undefined, good), 415, {}],
       ["another media type", "/event", post("text/plain", good), 415, { detail: "send the body as application/json" }],
       ["another charset", "/event", post("application/json; charset=latin1", good), 415, {}],
+      ["a content encoding", "/event", encoded("gzip"), 415, { detail: "send the body without a content encoding" }],
+      ["one encoding of two", "/event", encoded("identity, br"), 415, {}],
       ["no body", "/event", { method: "POST" }, 400, { detail: "the body is empty; send JSON" }],
       ["an empty body", "/event", post("application/json", ""), 400, { detail: "the body is empty; send JSON" }],
       ["no JSON", "/event", json('{"name": oops}'), 400, {}],
@@ -92,6 +99,78 @@ describe("JsonBody", () => {
         })
       )
     }
+
+    it.live("names the encoding that it takes, and takes it", () =>
+      Effect.gen(function* () {
+        const server = yield* start(app)
+        const refused = yield* get(server.url("/event"), encoded("gzip"))
+        assert.strictEqual(refused.headers.get("accept-encoding"), "identity")
+        assert.strictEqual((yield* get(server.url("/event"), encoded("Identity"))).status, 200)
+      })
+    )
+
+    describe("maxBufferedBodies", () => {
+      const head = "POST /any HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+      const stalled = head + "[1,".padEnd(500)
+
+      // How the stalled bodies end: each must give back what it holds.
+      const endings: ReadonlyArray<readonly [string, (client: RawClient.Connection) => Effect.Effect<unknown>]> = [
+        ["their clients are gone", (client) => client.reset],
+        ["they are whole", (client) => Effect.andThen(client.write("2]".padEnd(500)), client.receivedUntil("200 OK"))],
+        ["they took too long", (client) => client.receivedUntil("HTTP/1.1 408")]
+      ]
+      for (const [name, end] of endings) {
+        it.live(`answers 503 to a body that would exceed it, until ${name}`, () =>
+          Effect.gen(function* () {
+            const server = yield* start(app, { maxBufferedBodies: 1000, bodyTimeout: 1500 })
+            const first = [yield* RawClient.connect(server), yield* RawClient.connect(server)]
+            for (const client of first) yield* client.write(stalled)
+            // Both are waited for: they hold no permit any more.
+            yield* Effect.sleep(200)
+
+            const { ending, received } = yield* RawClient.exchange(server, stalled, { timeoutMillis: 1000 })
+            assert.strictEqual(received.slice(0, 12), "HTTP/1.1 503")
+            assert.include(received.toLowerCase(), "retry-after: 1\r\n")
+            assert.include(received.toLowerCase(), "connection: close\r\n")
+            assert.strictEqual(ending, "closed")
+            // A body that need not be waited for is not in the way.
+            assert.strictEqual((yield* get(server.url("/any"), json("[1]"))).status, 200)
+
+            for (const client of first) yield* soon(end(client))
+            yield* until(server, ({ connections }) => connections.body === 0)
+            // The whole budget is there again: a body of all of it but one byte, which is then waited for.
+            const last = yield* RawClient.connect(server)
+            yield* last.write(head + "[1".padEnd(999))
+            yield* Effect.sleep(100)
+            yield* last.write("]")
+            assert.include(yield* soon(last.receivedUntil("taken")), "200 OK")
+          })
+        )
+      }
+
+      it.live("counts what comes after the wait began", () =>
+        Effect.gen(function* () {
+          const server = yield* start(app, { maxBufferedBodies: 600 })
+          const client = yield* RawClient.connect(server)
+          yield* client.write(stalled)
+          yield* Effect.sleep(100)
+          yield* client.write(" ".repeat(101))
+          yield* soon(client.receivedUntil("HTTP/1.1 503"))
+        })
+      )
+
+      it.live("gives back what an interrupted read held", () =>
+        Effect.gen(function* () {
+          const server = yield* start(app, { maxBufferedBodies: 500, requestDeadline: 300 })
+          const quick = yield* RawClient.connect(server)
+          yield* quick.write(stalled)
+          yield* soon(quick.receivedUntil("HTTP/1.1 504"))
+          const next = yield* RawClient.connect(server)
+          yield* next.write(stalled)
+          yield* soon(next.receivedUntil("HTTP/1.1 504"))
+        })
+      )
+    })
 
     it.live("refuses a body that is too large before it is sent, when Content-Length says so", () =>
       Effect.gen(function* () {

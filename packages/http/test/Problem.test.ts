@@ -55,6 +55,16 @@ describe("Problem", () => {
     assert.deepStrictEqual(Problem.places(error, "/0"), [{ path: "/0/a~1b~0c/1", message: "Expected string" }])
   })
 
+  it("cuts a pointer that is very long", () => {
+    const schema = Schema.Record(Schema.String, Schema.Number)
+    const pointerOf = (key: string) =>
+      Problem.places(Effect.runSync(Effect.flip(Schema.decodeUnknownEffect(schema)({ [key]: "x" }))), "/0")[0]!.path
+    const long = pointerOf("k".repeat(900_000))
+    assert.strictEqual(long, `/0/${"k".repeat(196)}…`)
+    assert.strictEqual(pointerOf("k".repeat(197)), `/0/${"k".repeat(197)}`)
+    assert.isTrue(pointerOf(`${"k".repeat(195)}😀😀`).isWellFormed())
+  })
+
   it.effect("keeps the response of an error that has one, and of a response that is thrown", () =>
     Effect.gen(function* () {
       const teapot = HttpServerResponse.empty({ status: 418 })

@@ -73,6 +73,22 @@ describe("RateLimit", () => {
     })
   )
 
+  it.effect("checks for one token and takes none", () =>
+    Effect.gen(function* () {
+      const limit = RateLimit.make({ limit: 10, burst: 2 })
+      for (let i = 0; i < 5; i++) assert.strictEqual(yield* limit.check("a"), undefined)
+      assert.strictEqual((yield* limit.take("a", 2)).remaining, 0)
+      yield* TestClock.adjust(25)
+      const refused = yield* Effect.flip(limit.check("a"))
+      assert.deepStrictEqual(refused, yield* Effect.flip(limit.take("a")))
+      assert.deepStrictEqual([refused.cost, refused.retryAfter], [1, Duration.millis(75)])
+      assert.isTrue(Exit.isSuccess(yield* Effect.exit(limit.check("b"))))
+      yield* TestClock.adjust(75)
+      yield* limit.check("a")
+      assert.strictEqual((yield* limit.take("a")).remaining, 0)
+    })
+  )
+
   it.effect("remembers a bounded number of clients, and forgets the one not seen for longest", () =>
     Effect.gen(function* () {
       const limit = RateLimit.make({ limit: 0.001, burst: 1, maxKeys: 3 })

@@ -6,7 +6,7 @@ import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "e
 import { Socket } from "effect/socket"
 import { Agent, request } from "node:http"
 import { createHash } from "node:crypto"
-import { get, getRequest, router, soon, start, until } from "./fixture.ts"
+import { get, getRequest, handshake, router, soon, start, until } from "./fixture.ts"
 
 const ok = HttpServerResponse.text("ok")
 
@@ -146,13 +146,29 @@ describe("Server, draining", () => {
       const server = yield* start(HttpServer.serve(Effect.as(release.await, ok)), { drainTimeout: "10 seconds" })
       const client = yield* RawClient.connect(server)
       yield* client.write(getRequest("/") + getRequest("/"))
-      yield* until(server, (stats) => stats.running === 2)
+      yield* until(server, (stats) => stats.running === 1 && stats.pipelined === 1)
       const stopping = yield* Effect.forkChild(server.stop, { startImmediately: true })
       yield* client.write(getRequest("/"))
-      yield* until(server, (stats) => stats.running === 3)
+      yield* until(server, (stats) => stats.pipelined === 2)
       yield* release.open
       yield* soon(client.ended)
       assert.strictEqual((yield* client.received).match(/HTTP\/1.1 200/g)?.length, 3)
+      yield* soon(Fiber.join(stopping))
+    })
+  )
+
+  it.live("finishes a WebSocket handshake that is pending", () =>
+    Effect.gen(function* () {
+      const release = Latch.makeUnsafe(false)
+      const server = yield* start(HttpServer.serve(Effect.as(release.await, ok)), { drainTimeout: "10 seconds" })
+      const client = yield* RawClient.connect(server)
+      yield* client.write(handshake("/"))
+      yield* until(server, (stats) => stats.running === 1)
+      const stopping = yield* Effect.forkChild(server.stop, { startImmediately: true })
+      yield* Effect.sleep(300)
+      yield* release.open
+      yield* soon(client.ended)
+      assert.include(yield* client.received, "HTTP/1.1 200")
       yield* soon(Fiber.join(stopping))
     })
   )

@@ -21,6 +21,7 @@ describe("ServerConfig", () => {
       headersTimeout: 10_000,
       bodyTimeout: 30_000,
       maxBodySize: 1_048_576,
+      maxBufferedBodies: 134_217_728,
       keepAliveTimeout: 65_000,
       maxConcurrent: 1024,
       maxQueued: 1024,
@@ -42,6 +43,7 @@ describe("ServerConfig", () => {
     ["headersTimeout", 0],
     ["bodyTimeout", "5 millis"],
     ["maxBodySize", -1],
+    ["maxBufferedBodies", "much"],
     ["keepAliveTimeout", 0],
     ["maxConcurrent", 1.5],
     ["maxQueued", -1],
@@ -69,14 +71,16 @@ describe("ServerConfig", () => {
           SPILLWAY_HTTP_DRAIN_TIMEOUT: "5 seconds",
           SPILLWAY_HTTP_PRE_STOP: "800 millis",
           SPILLWAY_HTTP_MAX_CONCURRENT: "7",
-          SPILLWAY_HTTP_MAX_BODY_SIZE: "2 MiB"
+          SPILLWAY_HTTP_MAX_BODY_SIZE: "2 MiB",
+          SPILLWAY_HTTP_MAX_BUFFERED_BODIES: "64 MiB"
         }),
         {
           port: 8081,
           drainTimeout: Duration.seconds(5),
           preStop: Duration.millis(800),
           maxConcurrent: 7,
-          maxBodySize: ByteSize.fromInputUnsafe("2 MiB")
+          maxBodySize: ByteSize.fromInputUnsafe("2 MiB"),
+          maxBufferedBodies: ByteSize.fromInputUnsafe("64 MiB")
         }
       )
       assert.deepStrictEqual(yield* read({}), {})
@@ -88,7 +92,8 @@ describe("ServerConfig", () => {
     ["SPILLWAY_HTTP_MAX_QUEUED", "-1"],
     ["SPILLWAY_HTTP_DRAIN_TIMEOUT", "soon"],
     ["SPILLWAY_HTTP_HEADERS_TIMEOUT", "1 millis"],
-    ["SPILLWAY_HTTP_MAX_BODY_SIZE", "big"]
+    ["SPILLWAY_HTTP_MAX_BODY_SIZE", "big"],
+    ["SPILLWAY_HTTP_MAX_BUFFERED_BODIES", "big"]
   ] as const) {
     it.effect(`fails with a ConfigError that names ${variable}`, () =>
       Effect.gen(function* () {

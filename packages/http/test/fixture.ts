@@ -71,3 +71,10 @@ export const until = <E>(
   )
 
 export const getRequest = (path: string, headers = ""): string => `GET ${path} HTTP/1.1\r\nHost: test\r\n${headers}\r\n`
+
+/** A WebSocket handshake with the key of RFC 6455 section 1.3. */
+export const handshake = (path: string): string =>
+  getRequest(
+    path,
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+  )

@@ -22,14 +22,16 @@ export const starting = answer(503, "the server is starting; try again in a mome
 export const badRequest = answer(400, "send HTTP/1.1 with exactly one valid Host header")
 
 /** The same, as bytes for a connection whose request node could not parse. */
-const lastBytes = (status: number, detail: string): Buffer => {
+const lastBytes = (status: number, detail: string, retryAfter?: number): Buffer => {
   const { body, headers } = answer(status, detail)
   let head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nconnection: close\r\n`
+  if (retryAfter !== undefined) head += `retry-after: ${retryAfter}\r\n`
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
   return Buffer.concat([Buffer.from(`${head}\r\n`), body])
 }
 
 export const malformed = lastBytes(400, "this is not HTTP/1.1 as RFC 9112 has it")
+export const overloaded = lastBytes(503, "the server is overloaded; try again later", 1)
 export const headersTooLarge = lastBytes(431, "send smaller headers")
 export const requestTimeout = lastBytes(408, "the request did not arrive in time")
 export const incomplete = lastBytes(408, "the request ended before its body did")

@@ -1,5 +1,6 @@
 import type * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
+import type * as Fiber from "effect/Fiber"
 import type { Socket } from "node:net"
 import type { Exchange } from "./exchange.ts"
 import { ExpiryList } from "./expiryList.ts"
@@ -26,6 +27,12 @@ export const lingerMillis = 250
  */
 export const closeGraceMillis = 500
 
+/**
+ * How many pipelined requests of a connection are kept until those before them are answered. Responses go out one after the other in any
+ * case; if each request had a permit meanwhile, one client could take all of them. More are refused.
+ */
+const maxHeld = 32
+
 /** The record of one socket. States are derived when asked for: the hot path keeps no books. */
 export class Connection implements Expiring {
   previous: Linked | undefined = undefined
@@ -36,10 +43,13 @@ export class Connection implements Expiring {
   /** Requests in flight: more than one only if the client pipelines. */
   inFlight = 0
   upgraded = false
+  /** The handler of an upgraded connection, while it runs. */
+  upgradedFiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** No further request of this connection is answered: we have closed our side, or said that we will. */
   closing = false
   /** Bytes that had been read when the last request ended. */
   #bytesAtRest = 0
+  readonly #held: Array<Exchange> = []
   readonly socket: Socket
   readonly #owner: Connections
 
@@ -58,6 +68,17 @@ export class Connection implements Expiring {
     return response.headersSent ? "writing" : request.complete ? "handling" : "body"
   }
 
+  /** Keeps a pipelined request until those before it are answered. Says whether there was room for it. */
+  hold(exchange: Exchange): boolean {
+    if (this.#held.length >= maxHeld) return false
+    this.#held.push(exchange)
+    return true
+  }
+
+  get held(): number {
+    return this.#held.length
+  }
+
   began(exchange: Exchange): void {
     this.exchange = exchange
     this.inFlight++
@@ -65,6 +86,8 @@ export class Connection implements Expiring {
 
   ended(exchange: Exchange): void {
     this.inFlight--
+    const next = this.#held.shift()
+    if (next !== undefined && !this.socket.destroyed) next.enterDoor()
     if (this.exchange !== exchange) return
     this.exchange = undefined
     this.#bytesAtRest = this.socket.bytesRead
@@ -147,8 +170,20 @@ export class Connections {
     for (const connection of this.all.values()) if (connection.inFlight === 0) connection.linger()
   }
 
+  /** Ends the handlers of upgraded connections: what they do has no end of its own. */
+  interruptUpgraded(): void {
+    for (const { upgradedFiber } of this.all.values()) upgradedFiber?.interruptUnsafe()
+  }
+
   destroyAll(): void {
     for (const socket of this.all.keys()) socket.destroy()
+  }
+
+  /** Pipelined requests that wait for those before them. */
+  get held(): number {
+    let held = 0
+    for (const connection of this.all.values()) held += connection.held
+    return held
   }
 
   /** The number of connections in each state. */

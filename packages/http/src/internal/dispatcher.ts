@@ -6,10 +6,12 @@ import * as Admission from "../Admission.ts"
 import type { Refusal } from "../Admission.ts"
 import type { Resolved } from "../ServerConfig.ts"
 import * as answers from "./answers.ts"
+import { BodyBudget } from "./bodyBudget.ts"
 import { Connections } from "./connections.ts"
 import { Exchange } from "./exchange.ts"
 import type { Incoming } from "./exchange.ts"
 import { ExpiryList } from "./expiryList.ts"
+import { Handshake, isHandshake } from "./handshake.ts"
 import type { Recorder } from "./recorder.ts"
 
 export type UpgradeHandler = (request: Incoming, socket: Duplex, head: Buffer) => void
@@ -26,6 +28,7 @@ export class Dispatcher {
   readonly deadlines: ExpiryList
   /** Bodies that a handler waits for. */
   readonly bodies: ExpiryList
+  readonly bodyBudget: BodyBudget
   /** The adapter's handler, once the server serves. */
   handler: Handler | undefined = undefined
   /** The adapter's handler of WebSocket handshakes, once the server serves. */
@@ -46,6 +49,7 @@ export class Dispatcher {
     this.connections = new Connections(now)
     this.deadlines = new ExpiryList(options.requestDeadline)
     this.bodies = new ExpiryList(options.bodyTimeout)
+    this.bodyBudget = new BodyBudget(options.maxBufferedBodies)
   }
 
   readonly onRequest = (request: Incoming, response: ServerResponse): void => this.#begin(request, response, false)
@@ -66,10 +70,11 @@ export class Dispatcher {
     if (this.handler === undefined) return this.#answer(exchange, answers.starting, "Starting", 1)
     this.deadlines.add(exchange, exchange.arrivedAt)
     if (this.options.exempt(request)) this.start(exchange)
-    else exchange.enterDoor()
+    else if (connection.inFlight === 1) exchange.enterDoor()
+    else if (!connection.hold(exchange)) this.refuse(exchange, "QueueFull")
   }
 
-  /** A WebSocket handshake. From here on the connection is no request, and is only closed at the end of a drain. */
+  /** A WebSocket handshake. Node has given the socket up: the answer ends the connection, unless it upgrades it. */
   readonly onUpgrade = (request: Incoming, socket: Duplex, head: Buffer): void => {
     const connection = this.connections.all.get(request.socket)
     if (connection === undefined || this.upgradeHandler === undefined) return void socket.destroy()
@@ -77,8 +82,8 @@ export class Dispatcher {
       this.recorder.refused("MalformedRequest")
       return connection.close(answers.malformed)
     }
-    this.connections.upgraded(connection)
-    this.upgradeHandler(request, socket, head)
+    if (!isHandshake(request)) return connection.close(answers.malformed)
+    new Handshake(this, request, connection, head).enterDoor()
   }
 
   /**

@@ -18,7 +18,7 @@ export interface Parts {
   readonly drain: Drain["Service"]
   /** Closing it interrupts the fibers of requests. */
   readonly requests: Scope.Closeable
-  /** Closing it interrupts the fibers of upgraded connections. */
+  /** Closing it interrupts the fibers of WebSocket handshakes, and of the connections that came of them. */
   readonly upgrades: Scope.Closeable
 }
 
@@ -38,11 +38,12 @@ export const run = Effect.fn("Server.drain")(function* ({ dispatcher, drain, req
   yield* acceptWaiting(dispatcher)
   yield* Effect.sync(() => NetServer.prototype.close.call(server))
   connections.drain()
-  yield* interrupt(upgrades)
+  connections.interruptUpgraded()
 
   const drained = yield* isEmptyWithin(dispatcher, options.drainTimeout)
   if (!drained) {
     yield* interrupt(requests)
+    yield* interrupt(upgrades)
     yield* isEmptyWithin(dispatcher, flushGraceMillis)
     yield* Effect.sync(() => connections.destroyAll())
   }

@@ -6,15 +6,35 @@ import type { Refusal, Ticket, Visitor } from "../Admission.ts"
 import type { Connection } from "./connections.ts"
 import type { Dispatcher } from "./dispatcher.ts"
 import type { Expiring } from "./expiryList.ts"
+import type { Handshake } from "./handshake.ts"
 import type { Linked } from "./linkedList.ts"
 import { http } from "./nodeHttp.ts"
 
 /** The request class given to node, so that what belongs to a request hangs on it and needs no look-up. */
 export class Incoming extends http.IncomingMessage {
   exchange: Exchange | undefined = undefined
+  handshake: Handshake | undefined = undefined
 }
 
-/** What belongs to a request that came through our own server; `undefined` on any other server and for upgrades. */
+/** What the handler of a request is told, and tells, about its time. */
+export interface Guarded {
+  /** The deadline that the handler sees, in monotonic milliseconds. */
+  readonly deadline: number
+  /** The deadline passed before the handler was done. */
+  readonly expired: boolean
+  /** The pattern of the route, known once the handler is done. */
+  route: string
+  /** The handler begins, on this fiber. */
+  handlerBegan(fiber: Fiber.Fiber<unknown, unknown>): void
+  /** The handler has produced its response, or failed, and its finalizers have run. */
+  handlerEnded(): void
+}
+
+/** What belongs to a request that came through our own server; `undefined` on any other server. */
+export const guardedOf = (request: HttpServerRequest): Guarded | undefined =>
+  request.source instanceof Incoming ? (request.source.exchange ?? request.source.handshake) : undefined
+
+/** The same, for requests that have a response of node's: not for handshakes. */
 export const exchangeOf = (request: HttpServerRequest): Exchange | undefined =>
   request.source instanceof Incoming ? request.source.exchange : undefined
 
@@ -22,7 +42,7 @@ export const exchangeOf = (request: HttpServerRequest): Exchange | undefined =>
 const notHeld = -1
 
 /** One request and its response, from the arrival of the headers to the last byte sent. It owns the permit of the door. */
-export class Exchange implements Visitor, Expiring {
+export class Exchange implements Visitor, Expiring, Guarded {
   previous: Linked | undefined = undefined
   next: Linked | undefined = undefined
   /** The deadline, in monotonic milliseconds. */
@@ -32,9 +52,7 @@ export class Exchange implements Visitor, Expiring {
   readonly response: ServerResponse
   readonly connection: Connection
   readonly arrivedAt: number
-  /** The pattern of the route, known once the handler is done. */
   route = ""
-  /** The deadline passed before the handler was done. */
   expired = false
   /** The client waits for `100 Continue` before it sends the body. */
   awaitsContinue = false
@@ -59,6 +77,10 @@ export class Exchange implements Visitor, Expiring {
     this.arrivedAt = arrivedAt
   }
 
+  get deadline(): number {
+    return this.dueAt
+  }
+
   /** Knocks at the door. */
   enterDoor(): void {
     const ticket = this.host.door.enter(this)
@@ -71,6 +93,7 @@ export class Exchange implements Visitor, Expiring {
 
   admitted(): void {
     this.#ticket = undefined
+    if (this.host.now() >= this.dueAt) this.expired = true
     this.#heldSince = this.#waited ? this.host.now() : this.arrivedAt
     this.host.start(this)
   }
@@ -80,14 +103,12 @@ export class Exchange implements Visitor, Expiring {
     this.host.refuse(this, reason)
   }
 
-  /** The handler begins, on this fiber. */
   handlerBegan(fiber: Fiber.Fiber<unknown, unknown>): void {
     this.#entered = true
     this.#fiber = fiber
     if (this.expired) fiber.interruptUnsafe(fiber.id)
   }
 
-  /** The handler has produced its response, or failed, and its finalizers have run. */
   handlerEnded(): void {
     this.#fiber = undefined
     this.#leave()

@@ -9,8 +9,8 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type * as Scope from "effect/Scope"
 import * as Problem from "../Problem.ts"
-import { exchangeOf } from "./exchange.ts"
-import type { Exchange } from "./exchange.ts"
+import { guardedOf } from "./exchange.ts"
+import type { Guarded } from "./exchange.ts"
 
 /** An HTTP app, whatever it fails with. */
 export type App = Effect.Effect<HttpServerResponse, unknown, HttpServerRequest | Scope.Scope>
@@ -34,13 +34,12 @@ const exceeded = Effect.succeed(Problem.toResponse(Problem.deadlineExceeded))
 export const guard = (app: App): App => {
   const open = Effect.interruptible(app)
   return Effect.withFiber((fiber) => {
-    const exchange = exchangeOf(Context.getUnsafe(fiber.context, HttpServerRequest))
-    // An upgrade holds no permit and has no deadline: it is a connection, not a request.
+    const exchange = guardedOf(Context.getUnsafe(fiber.context, HttpServerRequest))
     if (exchange === undefined) return Effect.catchCause(open, toResponse)
 
     const outer = fiber.context
     exchange.handlerBegan(fiber)
-    fiber.setContext(Context.add(outer, CurrentDeadline, exchange.dueAt))
+    fiber.setContext(Context.add(outer, CurrentDeadline, exchange.deadline))
     return Effect.matchCauseEffect(open, {
       onSuccess: (response) => {
         end(exchange, fiber, outer)
@@ -54,7 +53,7 @@ export const guard = (app: App): App => {
   })
 }
 
-const end = (exchange: Exchange, fiber: Fiber.Fiber<unknown, unknown>, outer: Context.Context<never>): void => {
+const end = (exchange: Guarded, fiber: Fiber.Fiber<unknown, unknown>, outer: Context.Context<never>): void => {
   exchange.route = Context.getOrUndefined(fiber.context, HttpRouter.RouteContext)?.route.path ?? ""
   exchange.handlerEnded()
   fiber.setContext(outer)

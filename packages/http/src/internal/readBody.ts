@@ -9,7 +9,7 @@ import type { Exchange } from "./exchange.ts"
 import type { Expiring } from "./expiryList.ts"
 import type { Linked } from "./linkedList.ts"
 
-type Failure = Extract<JsonBody.Reason, { readonly _tag: "TooLarge" | "TimedOut" | "Incomplete" }>
+type Failure = Extract<JsonBody.Reason, { readonly _tag: "TooLarge" | "TimedOut" | "Incomplete" | "Overloaded" }>
 
 /**
  * Reads the whole body of a request.
@@ -72,6 +72,9 @@ class BodyRead implements Expiring {
   readonly #resume: (effect: Effect.Effect<Uint8Array, Failure>) => void
   readonly #chunks: Array<Buffer> = []
   #bytes = 0
+  /** What it has of the budget for bodies that are waited for. */
+  #taken = 0
+  #waits = false
   #done = false
 
   constructor(exchange: Exchange, maxBytes: number, resume: (effect: Effect.Effect<Uint8Array, Failure>) => void) {
@@ -87,6 +90,9 @@ class BodyRead implements Expiring {
   /** The body did not come with the head: from now on the handler waits for the client, not for us. */
   waitForRest(): void {
     if (this.#done || this.#exchange.request.complete) return
+    this.#waits = true
+    // Without a permit the door no longer bounds how many there are of it.
+    if (!this.#take(this.#bytes)) return this.#fail({ _tag: "Overloaded" })
     this.#exchange.pausePermit()
     this.#exchange.host.bodies.add(this, this.#exchange.host.now())
   }
@@ -97,12 +103,21 @@ class BodyRead implements Expiring {
 
   detach(): void {
     this.#done = true
+    this.#exchange.host.bodyBudget.give(this.#taken)
+    this.#taken = 0
     this.#exchange.host.bodies.remove(this)
     this.#exchange.request.off("data", this.#onData).off("end", this.#onEnd).off("close", this.#onClose)
   }
 
+  #take(bytes: number): boolean {
+    if (!this.#exchange.host.bodyBudget.take(bytes)) return false
+    this.#taken += bytes
+    return true
+  }
+
   #fail(failure: Failure): void {
     this.detach()
+    this.#chunks.length = 0
     // The rest is left unread, and the connection closes after the answer.
     this.#exchange.request.pause()
     this.#resume(Effect.andThen(this.#exchange.regainPermit(), Effect.fail(failure)))
@@ -111,6 +126,7 @@ class BodyRead implements Expiring {
   readonly #onData = (chunk: Buffer): void => {
     this.#bytes += chunk.length
     if (this.#bytes > this.#maxBytes) return this.#fail({ _tag: "TooLarge", limit: this.#maxBytes })
+    if (this.#waits && !this.#take(chunk.length)) return this.#fail({ _tag: "Overloaded" })
     this.#chunks.push(chunk)
   }
 
