@@ -63,6 +63,27 @@ describe("seriesQuery", () => {
     })
   )
 
+  it.effect("refuses times and durations that cannot be counted exactly", () =>
+    Effect.gen(function* () {
+      for (const [parameter, parameters] of [
+        ["from", { from: "-999999999999999d" }],
+        ["from", { from: "-36526d" }],
+        ["to", { to: "-999999999999999" }],
+        ["to", { to: "8640000000000001" }],
+        ["to", { to: "9999999999999999" }],
+        ["step", { step: "999999999999999d" }],
+        ["step", { step: "36526d" }]
+      ] as const) {
+        assert.strictEqual(yield* refusedParameter(seriesQuery(parameters, now)), parameter, JSON.stringify(parameters))
+      }
+      const years = 36_525 * 24 * hour
+      const relative = yield* seriesQuery({ from: "-36525d", step: "36525d" }, now)
+      assert.deepStrictEqual(relative, { ...relative, from: endOfSecond - years, to: endOfSecond, step: years })
+      const absolute = yield* seriesQuery({ from: "0", to: "8640000000000000" }, now)
+      assert.deepStrictEqual(absolute, { ...absolute, from: 0, to: 8.64e15, step: 1.44e14 })
+    })
+  )
+
   it.effect("gives at most as many buckets as the limit says", () =>
     Effect.gen(function* () {
       const length = limits.buckets * 1000

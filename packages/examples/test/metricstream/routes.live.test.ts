@@ -162,6 +162,8 @@ layer(Running.layer, { excludeTestServices: true })("MetricStream", (it) => {
         problemOf(yield* request(`${url}/series/unknown`), 404)
         for (const [parameter, query] of [
           ["from", "from=x"],
+          ["from", "from=-999999999999999d"],
+          ["step", "step=999999999999999d"],
           ["to", "to=x"],
           ["step", "step=0"],
           ["step", "from=0&step=1"],
@@ -230,6 +232,25 @@ layer(Running.layer, { excludeTestServices: true })("MetricStream", (it) => {
 })
 
 describe("MetricStream with a small quota", () => {
+  it.live("takes the batch of a client that waited as long as it was told to, and charges no refusal", () =>
+    Effect.gen(function* () {
+      const database = join(yield* temporaryFolder, "metricstream.db")
+      const { url } = yield* start(database, { METRICSTREAM_RATE_LIMIT: "2" })
+      const events = (count: number) => copies(count, { name: "quota", value: 1 })
+      for (let tries = 0; tries < 20; tries++) {
+        const hopeless = yield* post(url, events(5))
+        problemOf(hopeless, 413)
+        assert.isFalse(hopeless.headers.has("retry-after"))
+      }
+      assert.strictEqual((yield* post(url, events(4))).status, 202)
+      const early = [yield* post(url, "{"), yield* post(url, events(2)), yield* post(url, events(2))]
+      for (const refused of early) problemOf(refused, 429)
+      assert.strictEqual(retryAfterOf(early[2]!), 1)
+      yield* Effect.sleep("1 second")
+      assert.strictEqual((yield* post(url, events(2))).status, 202)
+    })
+  )
+
   it.live("refuses a client that sends more events than its quota, and says when to come back", () =>
     Effect.gen(function* () {
       const database = join(yield* temporaryFolder, "metricstream.db")

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { openReader, SeriesUnknown, TooManyEvents } from "@spillway/examples/metricstream/query/reader"
@@ -135,6 +136,28 @@ describe("writer", () => {
       db.exec("PRAGMA user_version = 1000")
       db.close()
       assert.throws(() => openWriter(path), /version 1000/)
+    })
+  )
+
+  it("excuses a file that is damaged or no database, and locks in disorder", () => {
+    const detail = (errcode: number) =>
+      describeFailure(Object.assign(new Error("sqlite"), { code: "ERR_SQLITE_ERROR", errcode }))
+    const SQLITE_CORRUPT_INDEX = 11 | (3 << 8)
+    assert.strictEqual(detail(SQLITE_CORRUPT_INDEX), "the database is damaged")
+    assert.strictEqual(detail(15), "the database's locks are in disorder")
+    assert.strictEqual(detail(26), "the file is not a database")
+    const SQLITE_CONSTRAINT = 19
+    assert.isUndefined(detail(SQLITE_CONSTRAINT))
+  })
+
+  it.effect("excuses the damage that it finds in a file", () =>
+    Effect.gen(function* () {
+      const path = join(yield* temporaryFolder, "text.db")
+      writeFileSync(path, "this is not a database".repeat(100))
+      assert.strictEqual(
+        failureOf(() => openWriter(path)),
+        "the file is not a database"
+      )
     })
   )
 

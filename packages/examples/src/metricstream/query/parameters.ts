@@ -34,16 +34,24 @@ export const badParameter = (parameter: string, message: string) =>
     extensions: { errors: [{ parameter, message }] }
   })
 
+/** The longest duration: 100 years. */
+const longest = 36_525 * millisOf["d"]!
+
+/** The latest time: that of JavaScript, below which, with any duration added, milliseconds are exact. */
+const latest = 8.64e15
+
 /** Whole milliseconds, as a number or as `10s`, `5m`, `1h`. */
 const parseDuration = (text: string): number | undefined => {
   const match = /^(\d{1,15})(ms|s|m|h|d)?$/.exec(text)
-  return match === null ? undefined : Number(match[1]) * millisOf[match[2] ?? "ms"]!
+  if (match === null) return undefined
+  const millis = Number(match[1]) * millisOf[match[2] ?? "ms"]!
+  return millis <= longest ? millis : undefined
 }
 
 /** A point in time: milliseconds since 1970, `now`, or before now, as `-1h`. */
 const parseTime = (text: string, now: number): number | undefined => {
   if (text === "now") return now
-  if (!text.startsWith("-")) return /^\d{1,15}$/.test(text) ? Number(text) : undefined
+  if (!text.startsWith("-")) return /^\d{1,16}$/.test(text) && Number(text) <= latest ? Number(text) : undefined
   const ago = parseDuration(text.slice(1))
   return ago === undefined ? undefined : now - ago
 }
@@ -85,15 +93,22 @@ const aggregationsOf = Effect.fnUntraced(function* (parameters: Parameters) {
 export const seriesQuery = Effect.fnUntraced(function* (parameters: Parameters, now: number) {
   const end = (Math.floor(now / 1000) + 1) * 1000
   const time = (name: string) =>
-    parsed(parameters, name, "milliseconds since 1970, now, or a time ago such as -1h", (text) => parseTime(text, end))
+    parsed(parameters, name, "milliseconds since 1970, now, or a time ago such as -1h, of at most 100 years", (text) =>
+      parseTime(text, end)
+    )
   const to = (yield* time("to")) ?? end
   const from = (yield* time("from")) ?? to - defaultRange
   if (from >= to) return yield* badParameter("from", "must be before to")
   const step =
-    (yield* parsed(parameters, "step", "milliseconds, or a duration such as 10s, more than 0", (text) => {
-      const millis = parseDuration(text)
-      return millis === 0 ? undefined : millis
-    })) ?? Math.ceil((to - from) / defaultBuckets)
+    (yield* parsed(
+      parameters,
+      "step",
+      "milliseconds, or a duration such as 10s, more than 0, at most 100 years",
+      (text) => {
+        const millis = parseDuration(text)
+        return millis === 0 ? undefined : millis
+      }
+    )) ?? Math.ceil((to - from) / defaultBuckets)
   const range = { from, to, step }
   if (bucketCount(range) > limits.buckets) {
     return yield* badParameter("step", `gives ${bucketCount(range)} buckets, at most ${limits.buckets} are allowed`)
