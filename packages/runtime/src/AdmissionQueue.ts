@@ -1,29 +1,38 @@
 /**
- * The one admission core of Spillway: permits, a bounded wait queue, an order, a longest wait and priorities.
+ * The one admission core of Spillway: permits, a bounded wait queue, an order, a longest wait, priorities and CoDel.
  *
  * It is plain synchronous code: times go in as numbers, decisions come out, nothing is scheduled and no clock is read. So it
  * can be simulated and property-tested without fibers, and the door of the HTTP server, `Bulkhead` and `Offload` are three
  * uses of the same rules. Most programs want `Bulkhead`, which wraps this in effects.
  *
- * All operations are O(1), except that `poll` and `nextExpiry` look at one entry of every priority class.
+ * All operations are O(1), except that `poll` and `nextExpiry` look at one entry of every priority class, and that `requeue`
+ * looks at those of its class that were put back before it and still wait, which are nearly always none.
  *
  * @since 0.1.0
  */
+import * as CoDel from "./CoDel.ts"
+import { WaitClasses, WaitEntry } from "./internal/waitClasses.ts"
 import { WaitList } from "./internal/waitList.ts"
-import type { Linked } from "./internal/waitList.ts"
 
 /**
- * Which of the waiting entries is served next: the one that waited longest (`fifo`) or the newest (`lifo`).
+ * Which of the waiting entries is served next: the one that waited longest (`fifo`), the newest (`lifo`), or as the load is
+ * (`adaptive`).
  *
  * **Details**
  *
- * `fifo` is fair. `lifo` keeps the wait of those that are served short while there is more work than capacity, at the price of
- * the oldest, whose callers have most likely given up ("Fail at Scale", ACM Queue 2015).
+ * - `fifo` is fair, and right where the work is never more than the capacity for long.
+ * - `lifo` keeps the wait of those that are served short while there is more work than capacity, at the price of the oldest, whose
+ *   callers have most likely given up. It is unfair also when all would be served in time.
+ * - `adaptive` is `fifo`, and `lifo` while `CoDel` finds the queue overloaded ("Fail at Scale", ACM Queue 2015, which switches when
+ *   a queue forms; CoDel's state does not take a burst for an overload). Together with `codel` it is right for callers that wait
+ *   for an answer. Without, CoDel measures with its defaults and only chooses the order.
+ *
+ * An entry that came back by `requeue` is served before the others of its class in any order: its turn had come.
  *
  * @category models
  * @since 0.1.0
  */
-export type Order = "fifo" | "lifo"
+export type Order = "fifo" | "lifo" | "adaptive"
 
 /**
  * Why an entry was turned away.
@@ -33,16 +42,17 @@ export type Order = "fifo" | "lifo"
  * - `QueueFull`: no permit was free and the queue held `maxQueued` entries.
  * - `WaitExceeded`: it waited for `maxWait` and no permit came free.
  * - `Displaced`: the queue was full and an entry of a more urgent class took its place.
+ * - `Shed`: CoDel found the queue overloaded, and it had waited for more than twice the target.
  * - `Evicted`: its owner gave up on serving it.
  * - `Closed`: the queue was closed.
  *
  * @category models
  * @since 0.1.0
  */
-export type Refusal = "QueueFull" | "WaitExceeded" | "Displaced" | "Evicted" | "Closed"
+export type Refusal = "QueueFull" | "WaitExceeded" | "Displaced" | "Shed" | "Evicted" | "Closed"
 
 /**
- * The state of an entry: it waits, or it was decided upon once and for all.
+ * The state of an entry: it waits, or it was decided upon. Only `Admitted` can be undone, by `requeue`.
  *
  * @category models
  * @since 0.1.0
@@ -62,7 +72,7 @@ export interface Entry<out A> {
   readonly priority: number
   /** The time given to `offer`, in milliseconds of the caller's clock. */
   readonly offeredAt: number
-  /** Where the entry stands. It leaves `Waiting` once. */
+  /** Where the entry stands. It leaves `Waiting` once, and once more after each `requeue`. */
   readonly state: State
 }
 
@@ -98,20 +108,18 @@ export interface Options {
    * @default 1
    */
   readonly priorities?: number | undefined
-}
-
-class WaitEntry<A> implements Entry<A>, Linked {
-  previous: Linked | undefined = undefined
-  next: Linked | undefined = undefined
-  state: State = "Waiting"
-  readonly value: A
-  readonly priority: number
-  readonly offeredAt: number
-  constructor(value: A, priority: number, offeredAt: number) {
-    this.value = value
-    this.priority = priority
-    this.offeredAt = offeredAt
-  }
+  /**
+   * Sheds what waits for too long while the queue is overloaded, by the rule of `CoDel`: of use where a late answer is worth less
+   * than an early refusal. `{}` takes the defaults of `CoDel`, `undefined` sheds nothing.
+   *
+   * Each time that a permit is free, the delay that counts is that of the entry that waited longest, in any class and whatever the
+   * order: a delay taken from the newest would say that no queue stands. It is that entry which is shed, but never one for which a
+   * permit would stay unused. One for which nobody had to wait is a delay of 0. Entries that came back by `requeue` are neither
+   * counted nor shed.
+   *
+   * @default undefined
+   */
+  readonly codel?: CoDel.Options | undefined
 }
 
 /** The share of a new sample in the mean time that permits are held: about the last 16 count. */
@@ -132,25 +140,32 @@ const defaultRetryAfter = 1000
  * @since 0.1.0
  */
 export class AdmissionQueue<A> {
-  readonly #classes: ReadonlyArray<WaitList<WaitEntry<A>>>
+  readonly #waiting: WaitClasses<A>
   readonly #displaced = new WaitList<WaitEntry<A>>()
-  #order: Order
+  readonly #order: Order
+  readonly #maxWait: number
+  readonly #leastUrgent: number
+  readonly #codel: CoDel.CoDel | undefined
+  readonly #sheds: boolean
   #limit: number
   #maxQueued: number
-  #maxWait: number
   #running = 0
-  #queued = 0
+  #turn = 0
   #closed = false
   #refusing = false
   #meanHold: number | undefined = undefined
 
   /** Use `make`, which checks the options. */
-  constructor(options: Required<{ [K in keyof Options]: NonNullable<Options[K]> }>) {
-    this.#classes = Array.from({ length: options.priorities }, () => new WaitList<WaitEntry<A>>())
-    this.#order = options.order
-    this.#limit = options.limit
-    this.#maxQueued = options.maxQueued
-    this.#maxWait = options.maxWait
+  constructor(options: Options) {
+    const { codel, limit, maxQueued, maxWait = Infinity, order = "fifo", priorities = 1 } = options
+    this.#waiting = new WaitClasses(priorities)
+    this.#order = order
+    this.#maxWait = maxWait
+    this.#leastUrgent = priorities - 1
+    this.#codel = codel !== undefined || order === "adaptive" ? CoDel.make(codel) : undefined
+    this.#sheds = codel !== undefined
+    this.#limit = limit
+    this.#maxQueued = maxQueued
   }
 
   /** Permits that are out now. It is above `limit` only after `resize` made the limit smaller. */
@@ -160,7 +175,7 @@ export class AdmissionQueue<A> {
 
   /** Entries that wait now. */
   get queued(): number {
-    return this.#queued
+    return this.#waiting.length
   }
 
   /** The present number of permits. */
@@ -168,7 +183,7 @@ export class AdmissionQueue<A> {
     return this.#limit
   }
 
-  /** The longest the queue may become. */
+  /** The longest the queue may become by `offer`. It is longer for a while after `requeue`, or after `resize` made it smaller. */
   get maxQueued(): number {
     return this.#maxQueued
   }
@@ -178,9 +193,15 @@ export class AdmissionQueue<A> {
     return this.#closed
   }
 
+  /** Whether CoDel finds the queue overloaded at the time `now`. Never without `codel` or the order `adaptive`. */
+  overloaded(now: number): boolean {
+    return this.#codel?.overloaded(now) ?? false
+  }
+
   /** Takes a permit if one is free and nobody waits for it. Says whether it did; makes no entry. */
   tryAcquire(): boolean {
-    if (this.#closed || this.#queued > 0 || this.#running >= this.#limit) return false
+    if (this.#closed || this.queued > 0 || this.#running >= this.#limit) return false
+    this.#codel?.empty()
     this.#running++
     return true
   }
@@ -192,14 +213,13 @@ export class AdmissionQueue<A> {
    * returns the displaced one.
    */
   offer(value: A, now: number, priority: number = 0): Entry<A> {
-    const entry = new WaitEntry(value, Math.min(Math.max(priority, 0), this.#classes.length - 1), now)
+    const entry = new WaitEntry(value, Math.min(Math.max(priority, 0), this.#leastUrgent), now, this.#turn++)
     if (this.#closed) {
       entry.state = "Closed"
     } else if (this.tryAcquire()) {
       entry.state = "Admitted"
-    } else if (this.#queued < this.#maxQueued || this.#displaceFor(entry)) {
-      this.#classes[entry.priority]!.append(entry)
-      this.#queued++
+    } else if (this.queued < this.#maxQueued || this.#displaceFor(entry)) {
+      this.#waiting.append(entry)
     } else {
       entry.state = "QueueFull"
     }
@@ -208,7 +228,7 @@ export class AdmissionQueue<A> {
 
   /**
    * Decides the fate of one waiting entry, if there is anything to decide: returns one that was displaced, one whose wait is
-   * over, or one that now has a permit. Returns `undefined` when nothing more is to be done at this time.
+   * over, one that was shed, or one that now has a permit. Returns `undefined` when nothing more is to be done at this time.
    */
   poll(now: number): Entry<A> | undefined {
     const displaced = this.#displaced.oldest
@@ -216,13 +236,15 @@ export class AdmissionQueue<A> {
       this.#displaced.remove(displaced)
       return displaced
     }
-    if (this.#queued === 0) return undefined
-    const expired = this.#longestWaiting()
-    if (expired !== undefined && now - expired.offeredAt >= this.#maxWait) return this.#decide(expired, "WaitExceeded")
-    if (this.#refusing) return this.#decide(this.#mostUrgent()!, "Closed")
+    const longest = this.#waiting.oldest
+    if (longest === undefined) return undefined
+    if (now - longest.offeredAt >= this.#maxWait) return this.#decide(longest, "WaitExceeded")
+    if (this.#refusing) return this.#decide(longest, "Closed")
     if (this.#running >= this.#limit) return undefined
+    const late = this.#measure(now)
+    if (late !== undefined) return this.#decide(late, "Shed")
     this.#running++
-    return this.#decide(this.#mostUrgent()!, "Admitted")
+    return this.#decide(this.#waiting.first(this.#newestFirst(now))!, "Admitted")
   }
 
   /**
@@ -237,6 +259,24 @@ export class AdmissionQueue<A> {
   }
 
   /**
+   * Takes back the admission of an entry whose permit was not used: gives the permit back and lets the entry wait again, with its
+   * own `offeredAt`, before the others of its class. Call `poll` afterwards. Throws a `RangeError` for an entry that is not
+   * `Admitted`.
+   *
+   * The queue may become longer than `maxQueued` by it. In a closed queue the entry keeps its turn like the others, or the next
+   * `poll` returns it as `Closed`, as `close` was told. If its longest wait is over by then, `poll` returns it as `WaitExceeded`.
+   */
+  requeue(entry: Entry<A>): void {
+    if (entry.state !== "Admitted") {
+      throw new RangeError(`AdmissionQueue.requeue: the entry must be Admitted, got ${entry.state}`)
+    }
+    this.release()
+    const returned = entry as WaitEntry<A>
+    returned.state = "Waiting"
+    this.#waiting.putBack(returned)
+  }
+
+  /**
    * Takes a waiting entry out of the queue, in O(1). Says whether it was waiting: an entry that was admitted must be given back
    * with `release` instead, and one that was refused needs nothing.
    */
@@ -248,13 +288,20 @@ export class AdmissionQueue<A> {
 
   /** Takes the entry that has waited longest out of the queue, as `Evicted`, or returns `undefined` when none waits. */
   evict(): Entry<A> | undefined {
-    const entry = this.#longestWaiting()
+    const entry = this.#waiting.oldest
     return entry === undefined ? undefined : this.#decide(entry, "Evicted")
   }
 
-  /** Changes the number of permits. Permits that are out stay out; a smaller limit is reached as they come back. */
-  resize(limit: number): void {
-    this.#limit = checkLimit("resize", limit)
+  /**
+   * Changes the number of permits and, if it is given, the bound of the queue. Permits that are out stay out, and those who wait
+   * already keep waiting: a smaller limit or bound is reached as they leave. Throws a `RangeError` for a value outside the range
+   * of `make`.
+   */
+  resize(limit: number, maxQueued: number = this.#maxQueued): void {
+    checkCount("resize: limit", limit)
+    checkCount("resize: maxQueued", maxQueued)
+    this.#limit = limit
+    this.#maxQueued = maxQueued
   }
 
   /**
@@ -268,7 +315,7 @@ export class AdmissionQueue<A> {
 
   /** The time at which the next entry will have waited for `maxWait`, or `Infinity`. */
   nextExpiry(): number {
-    return (this.#longestWaiting()?.offeredAt ?? Infinity) + this.#maxWait
+    return (this.#waiting.oldest?.offeredAt ?? Infinity) + this.#maxWait
   }
 
   /**
@@ -277,48 +324,41 @@ export class AdmissionQueue<A> {
    */
   retryAfter(): number {
     if (this.#meanHold === undefined || this.#limit === 0) return defaultRetryAfter
-    return ((this.#queued + 1) * this.#meanHold) / this.#limit
+    return ((this.queued + 1) * this.#meanHold) / this.#limit
   }
 
   #decide(entry: WaitEntry<A>, state: Exclude<State, "Waiting">): Entry<A> {
-    this.#classes[entry.priority]!.remove(entry)
-    this.#queued--
+    this.#waiting.remove(entry)
     entry.state = state
     return entry
   }
 
   #displaceFor(entry: WaitEntry<A>): boolean {
-    for (let priority = this.#classes.length - 1; priority > entry.priority; priority--) {
-      const victim = this.#classes[priority]!.newest
-      if (victim === undefined) continue
-      this.#decide(victim, "Displaced")
-      this.#displaced.append(victim)
-      return true
-    }
-    return false
+    const victim = this.#waiting.newestBelow(entry.priority)
+    if (victim === undefined) return false
+    this.#decide(victim, "Displaced")
+    this.#displaced.append(victim)
+    return true
   }
 
-  #longestWaiting(): WaitEntry<A> | undefined {
-    let longest: WaitEntry<A> | undefined
-    for (const list of this.#classes) {
-      const oldest = list.oldest
-      if (oldest !== undefined && (longest === undefined || oldest.offeredAt < longest.offeredAt)) longest = oldest
-    }
-    return longest
+  /** Tells CoDel how long the queue is late, now that a permit is free. Returns the entry that it sheds, if any. */
+  #measure(now: number): WaitEntry<A> | undefined {
+    const longest = this.#codel === undefined ? undefined : this.#waiting.oldestFresh
+    if (longest === undefined) return undefined
+    const verdict = this.#codel!.dequeued(now - longest.offeredAt, now)
+    // With no more waiting than permits are free, a refusal would make nobody else's wait shorter (RFC 8289 keeps the last packet).
+    const othersWait = this.queued > this.#limit - this.#running
+    return verdict === "shed" && this.#sheds && othersWait ? longest : undefined
   }
 
-  #mostUrgent(): WaitEntry<A> | undefined {
-    for (const list of this.#classes) {
-      const entry = this.#order === "fifo" ? list.oldest : list.newest
-      if (entry !== undefined) return entry
-    }
-    return undefined
+  #newestFirst(now: number): boolean {
+    return this.#order === "lifo" || (this.#order === "adaptive" && this.#codel!.overloaded(now))
   }
 }
 
-const checkLimit = (where: string, limit: number): number => {
-  if (limit === Infinity || (Number.isInteger(limit) && limit >= 0)) return limit
-  throw new RangeError(`AdmissionQueue.${where}: limit must be an integer >= 0 or Infinity, got ${limit}`)
+const checkCount = (what: string, count: number): void => {
+  if (count === Infinity || (Number.isInteger(count) && count >= 0)) return
+  throw new RangeError(`AdmissionQueue.${what} must be an integer >= 0 or Infinity, got ${count}`)
 }
 
 /**
@@ -332,14 +372,12 @@ const checkLimit = (where: string, limit: number): number => {
  * @since 0.1.0
  */
 export const make = <A>(options: Options): AdmissionQueue<A> => {
-  const { limit, maxQueued, maxWait = Infinity, order = "fifo", priorities = 1 } = options
-  checkLimit("make", limit)
-  if (maxQueued !== Infinity && !(Number.isInteger(maxQueued) && maxQueued >= 0)) {
-    throw new RangeError(`AdmissionQueue.make: maxQueued must be an integer >= 0 or Infinity, got ${maxQueued}`)
-  }
+  const { limit, maxQueued, maxWait = Infinity, priorities = 1 } = options
+  checkCount("make: limit", limit)
+  checkCount("make: maxQueued", maxQueued)
   if (!(maxWait >= 0)) throw new RangeError(`AdmissionQueue.make: maxWait must be >= 0 milliseconds, got ${maxWait}`)
   if (!(Number.isInteger(priorities) && priorities >= 1)) {
     throw new RangeError(`AdmissionQueue.make: priorities must be an integer >= 1, got ${priorities}`)
   }
-  return new AdmissionQueue<A>({ limit, maxQueued, maxWait, order, priorities })
+  return new AdmissionQueue<A>(options)
 }

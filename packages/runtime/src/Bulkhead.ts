@@ -29,8 +29,11 @@ export class BulkheadFull extends Schema.TaggedError<BulkheadFull>("@spillway/ru
   {
     /** The name of the bulkhead. */
     bulkhead: Schema.String,
-    /** `QueueFull`: there was no place to wait. `WaitExceeded`: the caller waited for `maxWait`. */
-    reason: Schema.Literals(["QueueFull", "WaitExceeded"]),
+    /**
+     * `QueueFull`: there was no place to wait. `WaitExceeded`: the caller waited for `maxWait`. `Displaced`: a caller of a higher
+     * priority took its place in the full queue. `Shed`: the queue was overloaded, and `codel` took the caller out of it.
+     */
+    reason: Schema.Literals(["QueueFull", "WaitExceeded", "Displaced", "Shed"]),
     /** The number of permits at that time. */
     limit: Schema.Number,
     /** The number of callers that were waiting at that time. */
@@ -43,6 +46,14 @@ export class BulkheadFull extends Schema.TaggedError<BulkheadFull>("@spillway/ru
     return `bulkhead "${this.bulkhead}" is full (${this.reason}): limit ${this.limit}, ${this.queued} queued`
   }
 }
+
+/**
+ * How urgent a caller is: among those who wait, `high` goes before `normal`, and `normal` before `low`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Priority = "high" | "normal" | "low"
 
 /**
  * Options of `make`.
@@ -72,11 +83,23 @@ export interface Options {
    */
   readonly maxWait?: Duration.Input | undefined
   /**
-   * Which waiting caller is served next, the one that waited longest or the newest.
+   * Which waiting caller of a priority is served next: the one that waited longest (`fifo`), the newest (`lifo`), or the newest
+   * only while the queue is overloaded (`adaptive`), which goes well with `codel`.
    *
    * @default "fifo"
    */
   readonly order?: AdmissionQueue.Order | undefined
+  /**
+   * Sheds callers early while the queue is overloaded, by the rule of `CoDel`: of use where a late answer is worth less than an
+   * early refusal, and never for work that must be done some time. `target` is the delay that the queue may always have, above 0;
+   * `interval` is how long a burst may last, above `target`, and should be a multiple of the time that a permit is held over the
+   * number of permits. Neither may be infinite. `{}` takes the defaults, 5 and 100 milliseconds; `undefined` sheds nobody.
+   *
+   * @default undefined
+   */
+  readonly codel?:
+    | { readonly target?: Duration.Input | undefined; readonly interval?: Duration.Input | undefined }
+    | undefined
 }
 
 /**
@@ -106,10 +129,18 @@ export interface Bulkhead {
   /**
    * Runs an effect once a permit is free, and gives the permit back however the effect ends.
    *
-   * Fails with `BulkheadFull` at once when the queue is full, or after `maxWait`. Interruption while waiting takes the caller out
-   * of the queue in O(1), and the effect never starts.
+   * Fails with `BulkheadFull` at once when the queue is full, after `maxWait`, or while waiting when a caller of a higher priority
+   * or `codel` takes the place. Interruption while waiting takes the caller out of the queue in O(1), and the effect never starts.
    */
   readonly withPermit: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | BulkheadFull, R>
+  /**
+   * Does as `withPermit`, which is `withPermitPriority("normal")`, for a caller of another priority. A full queue makes place for a
+   * caller by turning away the newest of the lowest priority, if that is lower than the caller's own. What runs is never
+   * interrupted for it.
+   */
+  readonly withPermitPriority: (
+    priority: Priority
+  ) => <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | BulkheadFull, R>
   /** What the bulkhead holds now. */
   readonly stats: Effect.Effect<Stats>
   /**
@@ -118,6 +149,9 @@ export interface Bulkhead {
    */
   readonly resize: (limit: number) => Effect.Effect<void>
 }
+
+const millis = (input: Duration.Input | undefined): number | undefined =>
+  input === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(input))
 
 /** A caller that waits: how to wake its fiber, once it listens. */
 interface Waiter {
@@ -136,13 +170,14 @@ interface Waiter {
  * ```ts
  * const database = Bulkhead.make({ name: "database", maxConcurrent: 10, maxQueued: 50, maxWait: "1 second" })
  * const rows = database.withPermit(query)
+ * const report = slowQuery.pipe(database.withPermitPriority("low"))
  * ```
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = (options: Options): Bulkhead => {
-  const { maxConcurrent, maxQueued = 0, name = "default", order = "fifo" } = options
+  const { codel, maxConcurrent, maxQueued = 0, name = "default", order = "fifo" } = options
   if (maxConcurrent !== Infinity && !(Number.isInteger(maxConcurrent) && maxConcurrent >= 1)) {
     throw new RangeError(`Bulkhead.make: maxConcurrent must be an integer >= 1 or Infinity, got ${maxConcurrent}`)
   }
@@ -151,7 +186,9 @@ export const make = (options: Options): Bulkhead => {
     limit: maxConcurrent,
     maxQueued,
     maxWait: Duration.toMillis(maxWait),
-    order
+    order,
+    priorities: 3,
+    codel: codel && { target: millis(codel.target), interval: millis(codel.interval) }
   })
   const metrics = makeMetrics(name, queue)
 
@@ -201,37 +238,52 @@ export const make = (options: Options): Bulkhead => {
     wakeDecided(monotonicMillis(clock))
   }
 
-  const withPermit = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | BulkheadFull, R> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.withFiber((fiber): Effect.Effect<A, E | BulkheadFull, R> => {
-        const clock = fiber.getRef(Clock.Clock)
-        if (queue.tryAcquire()) return run(restore(self), fiber, clock)
-        const now = monotonicMillis(clock)
-        const entry = queue.offer({ wake: undefined }, now)
-        if (entry.state !== "Waiting") return refuse(fiber.context, "QueueFull")
-        metrics.level(fiber.context)
-        return Effect.matchCauseEffect(restore(decided(entry)), {
-          onFailure: (cause) => {
-            leave(entry, clock)
-            metrics.level(fiber.context)
-            return Effect.failCause(cause)
-          },
-          onSuccess: (): Effect.Effect<A, E | BulkheadFull, R> => {
-            if (entry.state === "Admitted") {
-              metrics.waited(fiber.context, monotonicMillis(clock) - now)
-              return run(restore(self), fiber, clock)
-            }
-            leave(entry, clock)
-            metrics.level(fiber.context)
-            return refuse(fiber.context, "WaitExceeded")
-          }
+  /** Runs `self`, if its entry was admitted, or refuses it, now that it no longer waits. */
+  const settle = <A, E, R>(
+    entry: AdmissionQueue.Entry<Waiter>,
+    self: Effect.Effect<A, E, R>,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    clock: Clock.Clock
+  ): Effect.Effect<A, E | BulkheadFull, R> => {
+    const { state } = entry
+    if (state === "Admitted") {
+      metrics.waited(fiber.context, monotonicMillis(clock) - entry.offeredAt)
+      return run(self, fiber, clock)
+    }
+    leave(entry, clock)
+    metrics.level(fiber.context)
+    return refuse(fiber.context, state === "Displaced" || state === "Shed" ? state : "WaitExceeded")
+  }
+
+  const withClass =
+    (priority: number) =>
+    <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | BulkheadFull, R> =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.withFiber((fiber): Effect.Effect<A, E | BulkheadFull, R> => {
+          const clock = fiber.getRef(Clock.Clock)
+          if (queue.tryAcquire()) return run(restore(self), fiber, clock)
+          const now = monotonicMillis(clock)
+          const entry = queue.offer({ wake: undefined }, now, priority)
+          if (entry.state !== "Waiting") return refuse(fiber.context, "QueueFull")
+          wakeDecided(now)
+          metrics.level(fiber.context)
+          return Effect.matchCauseEffect(restore(decided(entry)), {
+            onFailure: (cause) => {
+              leave(entry, clock)
+              metrics.level(fiber.context)
+              return Effect.failCause(cause)
+            },
+            onSuccess: () => settle(entry, restore(self), fiber, clock)
+          })
         })
-      })
-    )
+      )
+
+  const byPriority = { high: withClass(0), normal: withClass(1), low: withClass(2) }
 
   return {
     name,
-    withPermit,
+    withPermit: byPriority.normal,
+    withPermitPriority: (priority) => byPriority[priority],
     stats: Effect.sync(() => ({ running: queue.running, queued: queue.queued, limit: queue.limit })),
     resize: (limit) =>
       Effect.withFiber((fiber) => {
@@ -247,9 +299,13 @@ const makeMetrics = (bulkhead: string, queue: AdmissionQueue.AdmissionQueue<Wait
   const queued = Metric.withAttributes(RuntimeMetrics.bulkheadQueued, { bulkhead })
   const admitted = Metric.withAttributes(RuntimeMetrics.bulkheadAdmitted, { bulkhead })
   const wait = Metric.withAttributes(RuntimeMetrics.bulkheadWait, { bulkhead })
+  const refusedFor = (reason: BulkheadFull["reason"]) =>
+    Metric.withAttributes(RuntimeMetrics.bulkheadRefused, { bulkhead, reason })
   const refused = {
-    QueueFull: Metric.withAttributes(RuntimeMetrics.bulkheadRefused, { bulkhead, reason: "QueueFull" }),
-    WaitExceeded: Metric.withAttributes(RuntimeMetrics.bulkheadRefused, { bulkhead, reason: "WaitExceeded" })
+    QueueFull: refusedFor("QueueFull"),
+    WaitExceeded: refusedFor("WaitExceeded"),
+    Displaced: refusedFor("Displaced"),
+    Shed: refusedFor("Shed")
   }
   const level = (context: Context.Context<never>) => {
     running.updateUnsafe(queue.running, context)

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Schema } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Metric, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Bulkhead } from "@spillway/runtime"
+import * as Bulkhead from "@spillway/runtime/Bulkhead"
+import * as RuntimeMetrics from "@spillway/runtime/RuntimeMetrics"
 
 const start = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.forkChild(self, { startImmediately: true })
 
@@ -12,6 +13,13 @@ const hold = (bulkhead: Bulkhead.Bulkhead) =>
     const fiber = yield* start(bulkhead.withPermit(Deferred.await(end)))
     return { fiber, end: Effect.andThen(Deferred.succeed(end, undefined), Fiber.await(fiber)) }
   })
+
+/** How many callers of a bulkhead were refused for a reason. */
+const refused = (bulkhead: Bulkhead.Bulkhead, reason: Bulkhead.BulkheadFull["reason"]) =>
+  Effect.map(
+    Metric.value(Metric.withAttributes(RuntimeMetrics.bulkheadRefused, { bulkhead: bulkhead.name, reason })),
+    (state) => state.count
+  )
 
 describe("Bulkhead", () => {
   it.effect("runs an effect and gives its permit back", () =>
@@ -140,22 +148,122 @@ describe("Bulkhead", () => {
     const message = "Bulkhead.make: maxConcurrent must be an integer >= 1 or Infinity, got 0"
     assert.throws(() => Bulkhead.make({ maxConcurrent: 0 }), RangeError, message)
     assert.throws(() => Bulkhead.make({ maxConcurrent: 1, maxQueued: -1 }), RangeError)
+    assert.throws(() => Bulkhead.make({ maxConcurrent: 1, codel: { target: 0 } }), RangeError, "CoDel.make: target")
+    assert.throws(() => Bulkhead.make({ maxConcurrent: 1, codel: { interval: "5 millis" } }), RangeError, "interval")
   })
+
+  it.effect("serves waiting callers of a higher priority first", () =>
+    Effect.gen(function* () {
+      const bulkhead = Bulkhead.make({ maxConcurrent: 1, maxQueued: 4 })
+      const served: Array<string> = []
+      const call = (name: string) => Effect.sync(() => served.push(name))
+      const first = yield* hold(bulkhead)
+      const fibers = [
+        yield* start(call("low").pipe(bulkhead.withPermitPriority("low"))),
+        yield* start(call("plain").pipe(bulkhead.withPermit)),
+        yield* start(call("normal").pipe(bulkhead.withPermitPriority("normal"))),
+        yield* start(call("high").pipe(bulkhead.withPermitPriority("high")))
+      ]
+      yield* first.end
+      yield* Fiber.joinAll(fibers)
+      assert.deepStrictEqual(served, ["high", "plain", "normal", "low"])
+    })
+  )
+
+  it.effect("turns the newest of the lowest priority away for a caller of a higher one when the queue is full", () =>
+    Effect.gen(function* () {
+      const bulkhead = Bulkhead.make({ name: "displacing", maxConcurrent: 1, maxQueued: 2 })
+      const low = bulkhead.withPermitPriority("low")
+      const first = yield* hold(bulkhead)
+      const older = yield* start(low(Effect.succeed("older")))
+      const newer = yield* start(low(Effect.succeed("newer")))
+      const high = yield* start(bulkhead.withPermitPriority("high")(Effect.succeed("high")))
+      const retryAfter = Duration.seconds(1)
+      assert.deepStrictEqual(
+        yield* Fiber.await(newer),
+        Exit.fail(
+          new Bulkhead.BulkheadFull({ bulkhead: "displacing", reason: "Displaced", limit: 1, queued: 2, retryAfter })
+        )
+      )
+      assert.strictEqual((yield* Effect.flip(low(Effect.void))).reason, "QueueFull")
+      yield* first.end
+      assert.deepStrictEqual([yield* Fiber.join(older), yield* Fiber.join(high)], ["older", "high"])
+      assert.deepStrictEqual([yield* refused(bulkhead, "Displaced"), yield* refused(bulkhead, "QueueFull")], [1, 1])
+    })
+  )
+
+  it.effect("lets a caller that is displaced and interrupted at once take nobody's permit", () =>
+    Effect.gen(function* () {
+      const bulkhead = Bulkhead.make({ maxConcurrent: 1, maxQueued: 1 })
+      const first = yield* hold(bulkhead)
+      const displaced = yield* start(bulkhead.withPermitPriority("low")(Effect.succeed("low")))
+      const high = yield* start(bulkhead.withPermitPriority("high")(Effect.succeed("high")))
+      displaced.interruptUnsafe()
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(displaced)))
+      assert.deepStrictEqual(yield* bulkhead.stats, { running: 1, queued: 1, limit: 1 })
+      yield* first.end
+      assert.strictEqual(yield* Fiber.join(high), "high")
+      assert.deepStrictEqual(yield* bulkhead.stats, { running: 0, queued: 0, limit: 1 })
+    })
+  )
+
+  // Each holds the permit for 20 ms, and all come at once. The interval from 20 to 120 is late throughout.
+  for (const [order, served] of [
+    ["fifo", [0, 1, 2, 3, 4, 5, 6, 12]],
+    ["adaptive", [0, 1, 2, 3, 4, 5, 12, 11]]
+  ] as const) {
+    it.effect(`sheds callers that waited for too long once it is overloaded, in ${order} order`, () =>
+      Effect.gen(function* () {
+        const codel = { target: "5 millis", interval: "100 millis" } as const
+        const bulkhead = Bulkhead.make({ name: `codel ${order}`, maxConcurrent: 1, maxQueued: 20, order, codel })
+        const seen: Array<number> = []
+        const fibers = yield* Effect.forEach(Array.from({ length: 13 }).keys(), (n) =>
+          start(
+            bulkhead.withPermit(Effect.delay(Effect.void, 20).pipe(Effect.tap(() => Effect.sync(() => seen.push(n)))))
+          )
+        )
+        yield* TestClock.adjust("139 millis")
+        assert.strictEqual((yield* bulkhead.stats).queued, 6)
+        yield* TestClock.adjust("1 milli")
+        assert.deepStrictEqual(yield* bulkhead.stats, { running: 1, queued: 0, limit: 1 })
+        yield* TestClock.adjust("20 millis")
+        const exits = yield* Effect.forEach(fibers, (fiber) => Fiber.await(fiber))
+        assert.deepStrictEqual(seen, [...served])
+        const retryAfter = Duration.millis(20)
+        const shed = Exit.fail(
+          new Bulkhead.BulkheadFull({ bulkhead: bulkhead.name, reason: "Shed", limit: 1, queued: 0, retryAfter })
+        )
+        assert.deepStrictEqual(
+          exits,
+          exits.map((_, n) => (seen.includes(n) ? Exit.void : shed))
+        )
+        assert.strictEqual(yield* refused(bulkhead, "Shed"), 5)
+      })
+    )
+  }
 
   const Caller = Schema.Struct({
     work: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 })),
-    interruptAfter: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8 }))
+    interruptAfter: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8 })),
+    arriveAfter: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8 })),
+    priority: Schema.Literals(["high", "normal", "low"])
   })
 
   it.effect.prop(
     "never runs more than its limit, runs nobody twice, and holds nothing in the end",
-    { callers: Schema.Array(Caller), limit: Schema.Literals([1, 2, 3]), order: Schema.Literals(["fifo", "lifo"]) },
-    ({ callers, limit, order }) =>
+    {
+      callers: Schema.Array(Caller),
+      limit: Schema.Literals([1, 2, 3]),
+      order: Schema.Literals(["fifo", "lifo", "adaptive"]),
+      sheds: Schema.Boolean
+    },
+    ({ callers, limit, order, sheds }) =>
       Effect.gen(function* () {
-        const bulkhead = Bulkhead.make({ maxConcurrent: limit, maxQueued: 4, maxWait: "4 millis", order })
+        const codel = sheds ? ({ target: "1 milli", interval: "2 millis" } as const) : undefined
+        const bulkhead = Bulkhead.make({ maxConcurrent: limit, maxQueued: 4, maxWait: "4 millis", order, codel })
         const runs = callers.map(() => 0)
         let [inside, most] = [0, 0]
-        const fibers = yield* Effect.forEach(callers, ({ interruptAfter, work }, i) => {
+        const fibers = yield* Effect.forEach(callers, ({ arriveAfter, interruptAfter, priority, work }, i) => {
           const inner = Effect.acquireUseRelease(
             Effect.sync(() => {
               runs[i]!++
@@ -164,7 +272,8 @@ describe("Bulkhead", () => {
             () => Effect.sleep(work),
             () => Effect.sync(() => inside--)
           )
-          return start(Effect.timeoutOption(bulkhead.withPermit(inner), interruptAfter))
+          const call = bulkhead.withPermitPriority(priority)(inner)
+          return start(Effect.delay(Effect.timeoutOption(call, interruptAfter), arriveAfter))
         })
         yield* TestClock.adjust("100 millis")
         yield* Effect.forEach(fibers, (fiber) => Fiber.await(fiber))

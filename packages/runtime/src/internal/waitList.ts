@@ -10,7 +10,6 @@ export interface Linked {
 export class WaitList<A extends Linked> implements Linked {
   previous: Linked = this
   next: Linked = this
-  length = 0
 
   get oldest(): A | undefined {
     return this.next === this ? undefined : (this.next as A)
@@ -21,11 +20,14 @@ export class WaitList<A extends Linked> implements Linked {
   }
 
   append(item: A): void {
-    item.previous = this.previous
-    item.next = this
-    this.previous.next = item
-    this.previous = item
-    this.length++
+    this.#link(item, this)
+  }
+
+  /** Puts an item before the first, from the oldest on, for which `isLater` holds, or last if there is none. */
+  insert(item: A, isLater: (other: A) => boolean): void {
+    let next = this.next
+    while (next !== this && !isLater(next as A)) next = next.next!
+    this.#link(item, next)
   }
 
   /** Takes an item out. The item must be in this list. */
@@ -34,6 +36,12 @@ export class WaitList<A extends Linked> implements Linked {
     item.next!.previous = item.previous
     item.previous = undefined
     item.next = undefined
-    this.length--
+  }
+
+  #link(item: A, next: Linked): void {
+    item.previous = next.previous
+    item.next = next
+    next.previous!.next = item
+    next.previous = item
   }
 }

@@ -1,0 +1,98 @@
+/** The entries that wait in an `AdmissionQueue`, by priority class. */
+import type { Entry, State } from "../AdmissionQueue.ts"
+import { WaitList } from "./waitList.ts"
+import type { Linked } from "./waitList.ts"
+
+export class WaitEntry<A> implements Entry<A>, Linked {
+  previous: Linked | undefined = undefined
+  next: Linked | undefined = undefined
+  state: State = "Waiting"
+  /** Whether it was admitted before and came back. */
+  returned = false
+  readonly value: A
+  readonly priority: number
+  readonly offeredAt: number
+  /** The place in the order of all offers, since several may have the same time. */
+  readonly turn: number
+
+  constructor(value: A, priority: number, offeredAt: number, turn: number) {
+    this.value = value
+    this.priority = priority
+    this.offeredAt = offeredAt
+    this.turn = turn
+  }
+}
+
+type Lists<A> = ReadonlyArray<WaitList<WaitEntry<A>>>
+
+const oldestOf = <A>(lists: Lists<A>): WaitEntry<A> | undefined => {
+  let longest: WaitEntry<A> | undefined
+  for (const { oldest } of lists) {
+    if (oldest !== undefined && (longest === undefined || oldest.offeredAt < longest.offeredAt)) longest = oldest
+  }
+  return longest
+}
+
+/**
+ * All operations look at the ends of lists only, but for `putBack`. Entries that came back have lists of their own: they are next
+ * in their class whatever the order, since their turn had come before, and their age says nothing about the queue.
+ */
+export class WaitClasses<A> {
+  readonly #fresh: Lists<A>
+  readonly #returned: Lists<A>
+  length = 0
+
+  constructor(priorities: number) {
+    this.#fresh = Array.from({ length: priorities }, () => new WaitList<WaitEntry<A>>())
+    this.#returned = Array.from({ length: priorities }, () => new WaitList<WaitEntry<A>>())
+  }
+
+  append(entry: WaitEntry<A>): void {
+    this.#fresh[entry.priority]!.append(entry)
+    this.length++
+  }
+
+  putBack(entry: WaitEntry<A>): void {
+    entry.returned = true
+    this.#returned[entry.priority]!.insert(entry, (other) => other.turn > entry.turn)
+    this.length++
+  }
+
+  remove(entry: WaitEntry<A>): void {
+    const lists = entry.returned ? this.#returned : this.#fresh
+    lists[entry.priority]!.remove(entry)
+    this.length--
+  }
+
+  /** The one that was offered first, of all classes. */
+  get oldest(): WaitEntry<A> | undefined {
+    const returned = oldestOf(this.#returned)
+    const fresh = this.oldestFresh
+    if (returned === undefined || fresh === undefined) return returned ?? fresh
+    return returned.offeredAt <= fresh.offeredAt ? returned : fresh
+  }
+
+  /** The one that was offered first, of all that never were admitted. */
+  get oldestFresh(): WaitEntry<A> | undefined {
+    return oldestOf(this.#fresh)
+  }
+
+  /** The one to be served next: of the most urgent class that has any, one that came back, else its newest or oldest. */
+  first(newestFirst: boolean): WaitEntry<A> | undefined {
+    for (let priority = 0; priority < this.#fresh.length; priority++) {
+      const fresh = this.#fresh[priority]!
+      const entry = this.#returned[priority]!.oldest ?? (newestFirst ? fresh.newest : fresh.oldest)
+      if (entry !== undefined) return entry
+    }
+    return undefined
+  }
+
+  /** The newest of the least urgent class, if there is one below `priority`. */
+  newestBelow(priority: number): WaitEntry<A> | undefined {
+    for (let below = this.#fresh.length - 1; below > priority; below--) {
+      const entry = this.#fresh[below]!.newest ?? this.#returned[below]!.newest
+      if (entry !== undefined) return entry
+    }
+    return undefined
+  }
+}
