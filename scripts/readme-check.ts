@@ -1,5 +1,5 @@
 /**
- * Checks that every TypeScript block of the READMEs is the text of a file that the tests run.
+ * Checks that every TypeScript block of the READMEs and of docs/ is the text of a file that the tests run.
  *
  * Usage: `node scripts/readme-check.ts`. Prints `file:line: message` for each problem and exits with 1.
  */
@@ -18,7 +18,7 @@ const problemOf = ({ file, region, text }: Snippet): string | undefined => {
   return actual.length < expected.length ? `the block ends before ${file} does` : undefined
 }
 
-const readmes = ["README.md", ...globSync("packages/*/README.md", { cwd: root })]
+const readmes = ["README.md", ...globSync(["packages/*/README.md", "docs/*.md"], { cwd: root })]
 const missing = readmes.filter((path) => !existsSync(join(root, path))).map((path) => `${path}:1: does not exist`)
 const snippets = readmes
   .filter((path) => existsSync(join(root, path)))

@@ -5,12 +5,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 
 /** Starts an example as its reader would, on a free port, and ends it as a supervisor would: it must exit with 0. */
-const start = (example: string) =>
+const start = (example: string, env: Record<string, string> = {}) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const file = new URL(`../src/${example}`, import.meta.url).pathname
       const child = spawn(process.execPath, [file], {
-        env: { ...process.env, PORT: "0" },
+        env: { ...process.env, PORT: "0", ...env },
         stdio: ["ignore", "pipe", "inherit"]
       })
       const exited = once(child, "exit")
@@ -37,6 +37,13 @@ const get = (url: string, init?: RequestInit) =>
     const response = await fetch(url, { ...init, signal })
     return { status: response.status, headers: response.headers, body: await response.text() }
   })
+
+/** What does not depend on when the answer was given. */
+const comparable = ({ body, headers, status }: Effect.Success<ReturnType<typeof get>>) => ({
+  status,
+  body,
+  type: headers.get("content-type")
+})
 
 describe("examples", () => {
   it.live("hello answers", () =>
@@ -77,6 +84,35 @@ describe("examples", () => {
       assert.strictEqual(after.status, 200)
       const bad = yield* get(`${url}/primes?below=1`)
       assert.strictEqual(bad.status, 422)
+    })
+  )
+
+  it.live("offload answers the same on threads, inline, and on another machine", () =>
+    Effect.gen(function* () {
+      const remote = yield* start("offload/remote.ts")
+      const answers = yield* Effect.forEach(["threads", "inline", "rpc"], (where) =>
+        Effect.gen(function* () {
+          const { url } = yield* start("offload/main.ts", { OFFLOAD: where, OFFLOAD_URL: `${remote.url}/primes` })
+          const requests = ["primes?below=1000", "primes?below=100000", "primes?below=1", "fast"]
+          return yield* Effect.forEach(requests, (path) => Effect.map(get(`${url}/${path}`), comparable))
+        }).pipe(Effect.scoped)
+      )
+      assert.deepStrictEqual(
+        answers[0]!.map(({ status }) => status),
+        [200, 200, 422, 200]
+      )
+      assert.strictEqual(answers[0]![1]!.body, '{"below":100000,"count":9592}')
+      assert.deepStrictEqual(answers[1], answers[0])
+      assert.deepStrictEqual(answers[2], answers[0])
+    })
+  )
+
+  it.live("offload answers 503 when the other machine is not there", () =>
+    Effect.gen(function* () {
+      const gone = yield* Effect.scoped(start("offload/remote.ts"))
+      const { url } = yield* start("offload/main.ts", { OFFLOAD: "rpc", OFFLOAD_URL: `${gone.url}/primes` })
+      const answer = yield* get(`${url}/primes?below=1000`)
+      assert.deepStrictEqual([answer.status, answer.headers.get("retry-after")], [503, "1"])
     })
   )
 

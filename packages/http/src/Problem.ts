@@ -8,6 +8,7 @@
  * | `BulkheadFull`, `TaskGroupFull`, `OffloadError` (`Saturated`, `Unavailable`) | 503, `Retry-After` |
  * | `Draining`, interruption by the server | 503, `Retry-After` |
  * | `DeadlineExceeded`, `OffloadError` (`TimedOut`, `DeadlinePassed`) | 504 |
+ * | `OffloadError` (`Disconnected`): the task may have run, so no `Retry-After` | 502 |
  * | `RateLimited` | 429, `Retry-After`, `RateLimit`, `RateLimit-Policy` |
  * | no route, `NoSuchElementError` | 404 |
  * | `JsonBodyError` | 400, 408, 413, 415, 422, 503 |
@@ -205,6 +206,8 @@ export const deadlineExceeded: Problem = make({
  */
 export const draining: Problem = unavailable("the server is being restarted", 1)
 
+const answerLost = make({ status: 502, detail: "the answer of another server was lost; the work may have been done" })
+
 const overloaded = (retryAfter: Duration.Duration): Problem =>
   unavailable("the server is overloaded; try again later", Math.max(1, Math.ceil(Duration.toSeconds(retryAfter))))
 
@@ -299,6 +302,8 @@ const fromOffload = ({ reason }: OffloadError): Problem | undefined => {
     case "TimedOut":
     case "DeadlinePassed":
       return deadlineExceeded
+    case "Disconnected":
+      return answerLost
     case "Crashed":
       return undefined
   }

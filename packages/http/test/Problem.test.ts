@@ -41,9 +41,16 @@ describe("Problem", () => {
   it("knows the errors of offloading", () => {
     const offload = (reason: OffloadError.OffloadError["reason"]) =>
       Problem.fromError(new OffloadError.OffloadError({ task: "count", reason }))
-    const saturated = offload(new OffloadError.Saturated({ queued: 1, retryAfter: Duration.millis(1200) }))!
+    const saturated = offload(
+      new OffloadError.Saturated({ why: "QueueFull", queued: 1, retryAfter: Duration.millis(1200) })
+    )!
     assert.deepStrictEqual([saturated.status, saturated.headers["retry-after"]], [503, "2"])
-    assert.strictEqual(offload(new OffloadError.Unavailable({ detail: "no worker" }))?.status, 503)
+    assert.strictEqual(offload(new OffloadError.Unavailable({ why: "Closed" }))?.status, 503)
+    const error = { name: "Error", message: "connect ECONNREFUSED" }
+    const unreachable = offload(new OffloadError.Unavailable({ why: "Unreachable", error }))!
+    assert.deepStrictEqual([unreachable.status, unreachable.headers["retry-after"]], [503, "1"])
+    const disconnected = offload(new OffloadError.Disconnected({ error }))!
+    assert.deepStrictEqual([disconnected.status, disconnected.headers], [502, {}])
     assert.strictEqual(offload(new OffloadError.TimedOut({ timeout: Duration.seconds(1) }))?.status, 504)
     assert.strictEqual(offload(new OffloadError.DeadlinePassed())?.status, 504)
     assert.isUndefined(offload(new OffloadError.Crashed({ exitCode: 1 })))

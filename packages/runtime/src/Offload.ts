@@ -1,185 +1,42 @@
 /**
  * Typed tasks on a bounded pool of worker threads: CPU work and blocking calls leave the event loop, and cannot drown it.
  *
- * The contract is an `RpcGroup`, as Effect users write it already. The caller sees one effect for each task; where it runs, on threads
- * or inline in a test, is a layer.
+ * The contract is an `RpcGroup`, as Effect users write it already. The caller sees one effect for each task, or one stream; where it
+ * runs, on threads, inline in a test, or on another machine, is a layer.
  *
  * @since 0.1.0
  */
-import { availableParallelism } from "node:os"
-import type { ResourceLimits } from "node:worker_threads"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Metric from "effect/Metric"
 import type * as Rpc from "effect/rpc/Rpc"
+import type { Protocol } from "effect/rpc/RpcClient"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
-import * as RpcSchema from "effect/rpc/RpcSchema"
-import type * as AdmissionQueue from "./AdmissionQueue.ts"
-import * as Bulkhead from "./Bulkhead.ts"
-import { callInline } from "./internal/offload/inline.ts"
-import type { InlineHandler } from "./internal/offload/inline.ts"
-import { makeTaskCodec } from "./internal/offload/taskCodec.ts"
-import type { TaskCodec } from "./internal/offload/taskCodec.ts"
-import { callThreads, makeThreads } from "./internal/offload/threads.ts"
+import type * as RpcSchema from "effect/rpc/RpcSchema"
+import type * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
+import { makeClient, StatsKey } from "./internal/offload/executor.ts"
+import type { Executor } from "./internal/offload/executor.ts"
+import { makeInline } from "./internal/offload/inline.ts"
+import { resolve, resolveThreads } from "./internal/offload/options.ts"
+import { makeHandlers } from "./internal/offload/rpcHandlers.ts"
+import { makeWireGroup } from "./internal/offload/rpcWire.ts"
+import { makeDefinitions } from "./internal/offload/taskDefinition.ts"
+import { makeThreads } from "./internal/offload/threads.ts"
 import type { OffloadError } from "./OffloadError.ts"
+import { defaults } from "./OffloadOptions.ts"
+import type { CallOptions, Options, RpcOptions, StreamOptions, ThreadsOptions } from "./OffloadOptions.ts"
 import type { TaskContext } from "./OffloadWorker.ts"
 
 /**
- * Options of one call.
+ * All options and their defaults.
  *
  * @category options
  * @since 0.1.0
  */
-export interface CallOptions {
-  /**
-   * How long the task may run, from its start in the worker and not from the call. More than 0; `Infinity` sets no limit, so that only
-   * the caller's deadline or interruption ends it.
-   *
-   * @default the `timeout` of the layer
-   */
-  readonly timeout?: Duration.Input | undefined
-  /**
-   * `high` goes before `normal`, `normal` before `low`; when the queue is full a task displaces the newest one of a lower priority.
-   *
-   * @default "normal"
-   */
-  readonly priority?: "high" | "normal" | "low" | undefined
-  /**
-   * What happens to a running task that nobody waits for any more. `kill`: its signal aborts, and if it has not ended after `killGrace`
-   * its thread is ended and replaced. `cooperative`: its signal aborts, and its thread stays busy until it ends by itself.
-   *
-   * @default "kill"
-   */
-  readonly cancellation?: "kill" | "cooperative" | undefined
-}
-
-/**
- * Options that bound the queue and the time of tasks, wherever they run.
- *
- * @category options
- * @since 0.1.0
- */
-export interface Options {
-  /**
-   * The label in metrics, errors and thread names.
-   *
-   * @default the key of the service
-   */
-  readonly name?: string | undefined
-  /**
-   * How many workers there are. An integer from 1. For CPU-bound tasks more than cores only adds switching.
-   *
-   * @default the available parallelism
-   */
-  readonly workers?: number | undefined
-  /**
-   * How many tasks a worker runs at once. An integer from 1. More than 1 is of use only for tasks that wait: computing ones take turns
-   * anyway, and one that is cancelled can be killed only once its neighbours are done.
-   *
-   * @default 1
-   */
-  readonly concurrency?: number | undefined
-  /**
-   * How many tasks may wait. An integer from 0. `0` refuses whatever cannot start at once, `Infinity` removes the bound.
-   *
-   * @default 256
-   */
-  readonly maxQueued?: number | undefined
-  /**
-   * How long a task may wait. From 0; `Infinity` waits without limit, as long as the caller's deadline allows.
-   *
-   * @default "30 seconds"
-   */
-  readonly maxWait?: Duration.Input | undefined
-  /**
-   * Which waiting task of a priority is served next, the one that waited longest or the newest.
-   *
-   * @default "fifo"
-   */
-  readonly order?: AdmissionQueue.Order | undefined
-  /**
-   * How long a task may run, unless its call says otherwise; see `CallOptions`.
-   *
-   * @default Infinity
-   */
-  readonly timeout?: Duration.Input | undefined
-}
-
-/**
- * Options of `layerThreads`.
- *
- * @category options
- * @since 0.1.0
- */
-export interface ThreadsOptions extends Options {
-  /** The worker file, which calls `serve` of `OffloadWorker`: `new URL("./images.worker.ts", import.meta.url)`. */
-  readonly worker: URL
-  /**
-   * Given to each worker's handlers when it starts. Must be cloneable (structured clone).
-   *
-   * @default undefined
-   */
-  readonly data?: unknown
-  /**
-   * How many more workers are kept started, so that one that dies is replaced in about a millisecond. An integer from 0. Each costs the
-   * memory of a thread, and runs what the worker file does at its start.
-   *
-   * @default 1
-   */
-  readonly spares?: number | undefined
-  /**
-   * How long a cancelled task has to notice its `signal` before its thread is killed. `0` kills at once; `Infinity` never.
-   *
-   * @default "100 millis"
-   */
-  readonly killGrace?: Duration.Input | undefined
-  /**
-   * How long running and queued tasks may go on when the layer's scope closes. `0` ends them at once, `Infinity` waits without limit.
-   *
-   * @default "10 seconds"
-   */
-  readonly drainTimeout?: Duration.Input | undefined
-  /**
-   * How long a worker may take from its start to its call of `serve`. More than 0.
-   *
-   * @default "10 seconds"
-   */
-  readonly startTimeout?: Duration.Input | undefined
-  /**
-   * After how many failed starts in a row, with no worker left, tasks fail with `Unavailable` instead of waiting. An integer from 1.
-   * Starting is tried on, every 5 s at the slowest, and a worker that starts ends that state.
-   *
-   * @default 5
-   */
-  readonly maxStartAttempts?: number | undefined
-  /**
-   * Limits of each worker's memory, in MiB, as `node:worker_threads` takes them. A worker that exceeds them dies, and its task fails
-   * with `Crashed`.
-   *
-   * @default those of Node.js
-   */
-  readonly resourceLimits?: ResourceLimits | undefined
-}
-
-/**
- * The defaults of `Options` and `ThreadsOptions`.
- *
- * @category constants
- * @since 0.1.0
- */
-export const defaults = {
-  concurrency: 1,
-  maxQueued: 256,
-  maxWait: "30 seconds",
-  order: "fifo",
-  timeout: Infinity,
-  spares: 1,
-  killGrace: "100 millis",
-  drainTimeout: "10 seconds",
-  startTimeout: "10 seconds",
-  maxStartAttempts: 5
-} as const
+export * from "./OffloadOptions.ts"
 
 /**
  * The call of one task: takes the payload, fails with the task's declared error or an `OffloadError`.
@@ -189,17 +46,27 @@ export const defaults = {
  * Interruption, also by a deadline, ends the task: waiting, it is unlinked in O(1) and never runs; running, its signal aborts and its
  * thread may be killed; the caller does not wait for that. Dies with an `OffloadDefect` if the handler breaks its contract.
  *
+ * A task that is declared as a stream (`RpcSchema.Stream`, or `stream: true`) is called for a stream. It runs, and holds its worker,
+ * from the first pull to the end; the consumer's stopping is its interruption. The worker waits while the consumer is slow, so give
+ * such a task a `timeout`.
+ *
  * @category models
  * @since 0.1.0
  */
 export type Call<R extends Rpc.Any> =
-  R extends Rpc.Rpc<infer _Tag, infer Payload, infer Success, infer Error, infer _Middleware, infer _Requires>
-    ? (
-        ...args: void extends Payload["~type.make.in"]
-          ? [payload?: void, options?: CallOptions]
-          : [payload: Payload["~type.make.in"], options?: CallOptions]
-      ) => Effect.Effect<Success["Type"], Error["Type"] | OffloadError, Rpc.ServicesClient<R>>
+  R extends Rpc.Rpc<infer _Tag, infer Payload, infer Success, infer _Error, infer _Middleware, infer _Requires>
+    ? Success extends RpcSchema.Stream<infer Item, infer ItemError>
+      ? (
+          ...args: Arguments<Payload["~type.make.in"], StreamOptions>
+        ) => Stream.Stream<Item["Type"], ItemError["Type"] | Rpc.Error<R> | OffloadError, Rpc.ServicesClient<R>>
+      : (
+          ...args: Arguments<Payload["~type.make.in"], CallOptions>
+        ) => Effect.Effect<Success["Type"], Rpc.Error<R> | OffloadError, Rpc.ServicesClient<R>>
     : never
+
+type Arguments<Payload, Options> = void extends Payload
+  ? [payload?: Payload, options?: Options]
+  : [payload: Payload, options?: Options]
 
 /**
  * A call for every task of a group.
@@ -212,26 +79,103 @@ export type Client<Rpcs extends Rpc.Any> = {
 }
 
 /**
- * The handlers of `layerInline`: like those of `OffloadWorker.serve`, but they may also return an effect.
+ * What an offload holds and has done, at one moment: made by `stats`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Stats {
+  /** Tasks that occupy a worker, also those that nobody waits for any more. */
+  readonly running: number
+  /** Tasks that wait. */
+  readonly queued: number
+  /** How many tasks have ended in which way. */
+  readonly ended: {
+    readonly succeeded: number
+    readonly failed: number
+    readonly defect: number
+    readonly interrupted: number
+    readonly saturated: number
+    readonly timedOut: number
+    readonly deadlinePassed: number
+    readonly crashed: number
+    readonly unavailable: number
+    readonly disconnected: number
+  }
+  /** The seconds from call to start, of tasks that have run. Shared by all offloads of the same name. */
+  readonly wait: Metric.HistogramState
+  /** The seconds from start to end. Shared by all offloads of the same name. */
+  readonly run: Metric.HistogramState
+  /** The worker threads that have a place. */
+  readonly workers: ReadonlyArray<{
+    readonly name: string
+    readonly threadId: number
+    readonly running: number
+    readonly completed: number
+    /** The share of the last one to two seconds that its event loop was busy, from 0 to 1. */
+    readonly utilization: number
+  }>
+  /** Threads that wait to take the place of one that ends. */
+  readonly spares: number
+  /** Threads started so far. */
+  readonly started: number
+  /** Threads that were killed because of a task that did not stop. */
+  readonly killed: number
+  /** Threads that died of themselves. */
+  readonly crashed: number
+  /** Threads that were closed and replaced, or not needed any more. */
+  readonly recycled: number
+}
+
+/**
+ * The handlers of `layerInline`: those of `OffloadWorker.serve`, which here may also return an effect, or a stream, of encoded values.
  *
  * @category models
  * @since 0.1.0
  */
 export type InlineHandlers<Rpcs extends Rpc.Any> = {
-  readonly [Tag in Rpcs["_tag"]]: Extract<Rpcs, { readonly _tag: Tag }> extends Rpc.Rpc<
-    infer _Tag,
-    infer Payload,
-    infer Success,
-    infer Error,
-    infer _Middleware,
-    infer _Requires
-  >
-    ? (
-        payload: Payload["Encoded"],
-        context: TaskContext<Error["Encoded"]>
-      ) => Success["Encoded"] | Promise<Success["Encoded"]> | Effect.Effect<Success["Encoded"], Error["Encoded"]>
-    : never
+  readonly [Tag in Rpcs["_tag"]]: InlineHandler<Extract<Rpcs, { readonly _tag: Tag }>>
 }
+
+/**
+ * The handler of one task of `layerInline`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type InlineHandler<R extends Rpc.Any> =
+  R extends Rpc.Rpc<infer _Tag, infer Payload, infer Success, infer Error, infer _Middleware, infer _Requires>
+    ? Success extends RpcSchema.Stream<infer Item, infer ItemError>
+      ? (
+          payload: Payload["Encoded"],
+          context: TaskContext<Error["Encoded"] | ItemError["Encoded"]>
+        ) =>
+          | Iterable<Item["Encoded"]>
+          | AsyncIterable<Item["Encoded"]>
+          | Stream.Stream<Item["Encoded"], Error["Encoded"] | ItemError["Encoded"]>
+      : (
+          payload: Payload["Encoded"],
+          context: TaskContext<Error["Encoded"]>
+        ) => Success["Encoded"] | Promise<Success["Encoded"]> | Effect.Effect<Success["Encoded"], Error["Encoded"]>
+    : never
+
+/**
+ * A task as it goes between two machines: with `OffloadError` added to its errors. Made by `wireGroup`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Wire<R extends Rpc.Any> =
+  R extends Rpc.Rpc<infer Tag, infer Payload, infer Success, infer Error, infer Middleware, infer Requires>
+    ? Rpc.Rpc<
+        Tag,
+        Payload,
+        Success,
+        Schema.Codec<Error["Type"] | OffloadError, unknown, Error["DecodingServices"], Error["EncodingServices"]>,
+        Middleware,
+        Requires
+      >
+    : never
 
 /**
  * What `Service` makes: a service class with its layers.
@@ -252,16 +196,66 @@ export interface ServiceClass<Self, Id extends string, Rpcs extends Rpc.Any> ext
    * run and wait get `drainTimeout`, then the workers run their `close` for at most a second and end.
    */
   readonly layerThreads: (options: ThreadsOptions) => Layer.Layer<Self, OffloadError>
-  /** Runs the tasks on the caller's thread, behind the same bounds and with the same errors: for tests. */
-  readonly layerInline: (handlers: InlineHandlers<Rpcs>, options?: Options) => Layer.Layer<Self>
+  /**
+   * Runs the tasks on the caller's thread, behind the same bounds and with the same errors: for tests. Takes the handlers that a worker
+   * gives to `OffloadWorker.serve`, or the layer that it gives to `OffloadEffectWorker.serve`.
+   *
+   * Payloads and results are encoded and copied as on the way between threads, and time is that of `Clock`, so of `TestClock` in a
+   * test. Nothing can be killed here: of a plain handler that ignores its signal the place is free at once, unless its task is
+   * `cooperative`; an effect or stream is interrupted, and its place is free when it has ended. A handler that computes holds up
+   * everything, its `timeout` included.
+   *
+   * When the scope closes, new tasks are refused as `Unavailable`, and so end those that are left; it waits without limit until their
+   * effects, and handlers of `cooperative` tasks, have ended. The layer dies with a `RangeError` for an option outside its range, and
+   * with an `Error` if a handler is missing.
+   */
+  readonly layerInline: {
+    (handlers: InlineHandlers<Rpcs>, options?: Options): Layer.Layer<Self>
+    <E, R>(
+      handlers: Layer.Layer<Rpc.ToHandler<Rpcs> | Rpc.Middleware<Rpcs> | Rpc.ServicesServer<Rpcs>, E, R>,
+      options?: Options
+    ): Layer.Layer<Self, E, R>
+  }
+  /**
+   * Runs the tasks on another machine, over any protocol of `RpcClient`: HTTP, WebSocket, a socket. There, `layerHandlers` serves them.
+   *
+   * `workers` times `concurrency` calls are on their way at once, the others wait here, by the same rules as for a thread. `timeout` is
+   * measured here, from when the request is sent. What is left of it and of the deadline goes along (as remaining milliseconds, since
+   * clocks differ), and so do `priority`, `cancellation` and the span. Interruption ends the task there too; over HTTP it aborts the
+   * request. All tasks go through their schemas, also unchecked ones. Reports of progress do not travel: `onProgress` hears nothing.
+   *
+   * Errors of the other side's offload arrive as they are there. `Unavailable` (`Unreachable`): the request was surely not sent.
+   * `Disconnected`: the connection broke, the server stopped, or something before the offload answered, so the task may have run. How
+   * long a protocol tries to connect (see `openTimeout` of sockets) is bounded by `timeout` and by the deadline only.
+   *
+   * A stream has back-pressure: over sockets the other side sends no more while `bufferSize` items wait here, over HTTP while the
+   * connection is full; that needs a serialization with frames (`layerNdjson`), or the items come all at once. When the scope closes,
+   * new tasks are refused as `Unavailable`, those on their way and those that wait get `drainTimeout`.
+   */
+  readonly layerRpc: (options?: RpcOptions) => Layer.Layer<Self, never, Protocol | Rpc.MiddlewareClient<Rpcs>>
+  /**
+   * The group that `layerRpc` speaks: that of the contract, with `OffloadError` added to the errors. It is for `RpcServer`, as in
+   * `layerHandlers`.
+   */
+  readonly wireGroup: RpcGroup.RpcGroup<Wire<Rpcs>>
+  /**
+   * Serves what `layerRpc` calls, by calling this offload: three lines make any of its layers a server.
+   *
+   * ```ts
+   * const server = RpcServer.layerHttp({ group: ImageOffload.wireGroup, path: "/images", protocol: "http" }).pipe(
+   *   Layer.provide(ImageOffload.layerHandlers),
+   *   Layer.provide(ImageOffload.layerThreads({ worker: new URL("./images.worker.ts", import.meta.url) }))
+   * )
+   * ```
+   *
+   * A task is interrupted when its caller is, when the connection breaks, and when the time that its caller gave is over, which counts
+   * as `TimedOut`. What it dies of is told with its stack: serve machines that you trust.
+   */
+  readonly layerHandlers: Layer.Layer<Rpc.ToHandler<Wire<Rpcs>>, never, Self>
 }
 
 /**
  * Creates the service class of an offload from its contract.
- *
- * **Details**
- *
- * Throws a `RangeError` for a group with a stream: tasks answer once.
  *
  * **Example** (Thumbnails on four threads)
  *
@@ -281,98 +275,47 @@ export const Service =
     id: Id,
     group: RpcGroup.RpcGroup<Rpcs>
   ): ServiceClass<Self, Id, Rpcs> => {
-    const codecs = makeCodecs(group)
+    const tasks = makeDefinitions(group)
+    const wireGroup = makeWireGroup(group)
     const service = Context.Service<Self, Client<Rpcs>>()(id)
+    const layer = <E, R>(executor: () => Effect.Effect<Executor, E, R>) =>
+      Layer.effect(
+        service,
+        Effect.map(Effect.suspend(executor), (made) => makeClient<Client<Rpcs>>(tasks, made))
+      )
     return Object.assign(service, {
-      layerThreads: (options: ThreadsOptions) => Layer.effect(service, makeThreadsClient<Rpcs>(id, codecs, options)),
-      layerInline: (handlers: InlineHandlers<Rpcs>, options: Options = {}) =>
-        Layer.sync(service, () => makeInlineClient<Rpcs>(id, codecs, handlers, options))
+      layerThreads: (options: ThreadsOptions) => layer(() => makeThreads(resolveThreads(id, tasks, options))),
+      layerInline: ((handlers: never, options: Options = {}) =>
+        layer(() => makeInline(tasks, handlers, resolve("layerInline", id, options)))) as never,
+      layerRpc: (options: RpcOptions = {}) =>
+        layer(() => {
+          const drainTimeout = Duration.fromInputUnsafe(options.drainTimeout ?? defaults.drainTimeout)
+          const resolved = { ...resolve("layerRpc", id, options), drainTimeout }
+          // Most programs do without, and the clients of Effect RPC take 40 ms to load.
+          const loaded = Effect.promise(() => import("./internal/offload/rpcCaller.ts"))
+          return Effect.flatMap(loaded, ({ makeRpc }) => makeRpc(wireGroup as never, resolved))
+        }),
+      wireGroup,
+      // Fresh, so that two servers of one process may each have their own offload behind them.
+      layerHandlers: Layer.fresh(
+        wireGroup.toLayer(Effect.map(service, (client) => makeHandlers(tasks, client as never)) as never)
+      ) as never
     })
   }
 
-type Codecs = ReadonlyMap<string, TaskCodec>
-
-const makeCodecs = (group: { readonly requests: ReadonlyMap<string, Rpc.Any> }): Codecs => {
-  const codecs = new Map<string, TaskCodec>()
-  for (const [task, rpc] of group.requests) {
-    const { successSchema } = rpc as Rpc.AnyWithProps
-    if (RpcSchema.isStreamSchema(successSchema)) throw new RangeError(`Offload.Service: task "${task}" is a stream`)
-    codecs.set(task, makeTaskCodec(rpc as Rpc.AnyWithProps))
-  }
-  return codecs
-}
-
-const priorityClass = { high: 0, normal: 1, low: 2 }
-
-const makeThreadsClient = <Rpcs extends Rpc.Any>(id: string, codecs: Codecs, options: ThreadsOptions) =>
-  Effect.gen(function* () {
-    const { name, timeout, ...bounds } = resolve("layerThreads", id, options)
-    const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
-    const pool = yield* makeThreads({
-      ...bounds,
-      name,
-      tasks: [...codecs.keys()],
-      worker: options.worker,
-      data: options.data,
-      spares: integer("layerThreads", "spares", options.spares ?? defaults.spares, 0),
-      killGrace: millis(options.killGrace ?? defaults.killGrace),
-      startTimeout: millis(options.startTimeout ?? defaults.startTimeout),
-      maxStartAttempts: integer(
-        "layerThreads",
-        "maxStartAttempts",
-        options.maxStartAttempts ?? defaults.maxStartAttempts,
-        1
-      ),
-      resourceLimits: options.resourceLimits,
-      drainTimeout: Duration.fromInputUnsafe(options.drainTimeout ?? defaults.drainTimeout)
-    })
-    return makeClient<Rpcs>(codecs, (task, codec, payload, call) =>
-      callThreads(pool, task, codec, payload, {
-        timeout: call.timeout === undefined ? timeout : millis(call.timeout),
-        priority: priorityClass[call.priority ?? "normal"],
-        mayKill: call.cancellation !== "cooperative"
-      })
-    )
-  })
-
-const makeInlineClient = <Rpcs extends Rpc.Any>(
-  id: string,
-  codecs: Codecs,
-  handlers: InlineHandlers<Rpcs>,
-  options: Options
-): Client<Rpcs> => {
-  const { concurrency, maxQueued, maxWait, name, order, timeout, workers } = resolve("layerInline", id, options)
-  const bulkhead = Bulkhead.make({ name, maxConcurrent: workers * concurrency, maxQueued, maxWait, order })
-  return makeClient<Rpcs>(codecs, (task, codec, payload, call) => {
-    const handler = handlers[task as Rpcs["_tag"]] as unknown as InlineHandler
-    const limit = call.timeout === undefined ? timeout : Duration.toMillis(Duration.fromInputUnsafe(call.timeout))
-    return callInline(bulkhead, task, handler, codec, payload, limit)
-  })
-}
-
-const makeClient = <Rpcs extends Rpc.Any>(
-  codecs: Codecs,
-  run: (task: string, codec: TaskCodec, payload: unknown, call: CallOptions) => Effect.Effect<unknown, unknown>
-): Client<Rpcs> => {
-  const calls: Record<string, unknown> = {}
-  for (const [task, codec] of codecs) {
-    calls[task] = (payload: unknown, options: CallOptions = {}) =>
-      Effect.flatMap(codec.encodePayload(payload), (encoded) => run(task, codec, encoded, options))
-  }
-  return calls as Client<Rpcs>
-}
-
-const resolve = (where: string, id: string, options: Options) => ({
-  name: options.name ?? id,
-  workers: integer(where, "workers", options.workers ?? availableParallelism(), 1),
-  concurrency: integer(where, "concurrency", options.concurrency ?? defaults.concurrency, 1),
-  maxQueued: options.maxQueued ?? defaults.maxQueued,
-  maxWait: Duration.toMillis(Duration.fromInputUnsafe(options.maxWait ?? defaults.maxWait)),
-  order: options.order ?? defaults.order,
-  timeout: Duration.toMillis(Duration.fromInputUnsafe(options.timeout ?? defaults.timeout))
-})
-
-const integer = (where: string, option: string, value: number, least: number): number => {
-  if (Number.isInteger(value) && value >= least) return value
-  throw new RangeError(`Offload.${where}: ${option} must be an integer >= ${least}, got ${value}`)
+/**
+ * What an offload holds and has done: takes the client.
+ *
+ * **Example** (How busy the workers are)
+ *
+ * ```ts
+ * const { queued, workers } = yield* Offload.stats(yield* ImageOffload)
+ * ```
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const stats = (client: object): Effect.Effect<Stats> => {
+  const found = (client as { readonly [StatsKey]?: Effect.Effect<Stats> })[StatsKey]
+  return found ?? Effect.die(new TypeError("Offload.stats: this is not the client of an offload"))
 }

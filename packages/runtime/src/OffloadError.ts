@@ -8,19 +8,47 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 
 /**
- * Reason: there was no place to wait, or the task waited for `maxWait`, or a more urgent one took its place. It never ran.
+ * What a worker died of: an error of another thread or machine, as data.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Fault = Schema.Struct({
+  /** The name of the error: `TypeError`. */
+  name: Schema.String,
+  /** Its message. */
+  message: Schema.String,
+  /** Its stack, as it was there. */
+  stack: Schema.optionalKey(Schema.String)
+})
+
+/**
+ * What a worker died of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Fault = typeof Fault.Type
+
+const describe = (fault: Fault | undefined, exitCode: number | undefined): string =>
+  fault === undefined ? `it exited with code ${exitCode}` : `${fault.name}: ${fault.message}`
+
+/**
+ * Reason: there was no place to wait, or the task waited too long, or a more urgent one took its place. It never ran.
  *
  * @category errors
  * @since 0.1.0
  */
 export class Saturated extends Schema.TaggedError<Saturated>("@spillway/runtime/OffloadError/Saturated")("Saturated", {
+  /** `QueueFull`, `WaitExceeded`, `Displaced` or `Shed`: see `AdmissionQueue.Refusal`. */
+  why: Schema.Literals(["QueueFull", "WaitExceeded", "Displaced", "Shed"]),
   /** The number of tasks that waited at that time. */
   queued: Schema.Number,
   /** An estimate of when there will be room, from the time that tasks take. */
   retryAfter: Schema.Duration
 }) {
   override get message() {
-    return `all workers are busy and ${this.queued} tasks wait`
+    return `all workers are busy and ${this.queued} tasks wait (${this.why})`
   }
 }
 
@@ -63,16 +91,16 @@ export class DeadlinePassed extends Schema.TaggedError<DeadlinePassed>("@spillwa
 export class Crashed extends Schema.TaggedError<Crashed>("@spillway/runtime/OffloadError/Crashed")("Crashed", {
   /** The exit code of the thread. */
   exitCode: Schema.Number,
-  /** The name and message of the error that it died of; absent when it exited by itself. */
-  error: Schema.optionalKey(Schema.String)
+  /** The error that it died of; absent when it exited by itself. */
+  error: Schema.optionalKey(Fault)
 }) {
   override get message() {
-    return `its worker ended with exit code ${this.exitCode}${this.error === undefined ? "" : `: ${this.error}`}`
+    return `its worker ended: ${describe(this.error, this.exitCode)}`
   }
 }
 
 /**
- * Reason: there is no worker, because none can start or because the pool is closed. The task never ran.
+ * Reason: there is no worker. The task never ran, unless the offload closed while it did.
  *
  * @category errors
  * @since 0.1.0
@@ -80,12 +108,47 @@ export class Crashed extends Schema.TaggedError<Crashed>("@spillway/runtime/Offl
 export class Unavailable extends Schema.TaggedError<Unavailable>("@spillway/runtime/OffloadError/Unavailable")(
   "Unavailable",
   {
-    /** What is the matter. */
-    detail: Schema.String
+    /**
+     * `CannotStart`: the worker file fails, again and again. `Closed`: the offload's scope has closed. `Unreachable`: the request did
+     * not get to the other machine.
+     */
+    why: Schema.Literals(["CannotStart", "Closed", "Unreachable"]),
+    /** The URL of the worker file. */
+    worker: Schema.optionalKey(Schema.String),
+    /** The exit code of the last worker that could not start. */
+    exitCode: Schema.optionalKey(Schema.Number),
+    /** The error that it died of, absent when it exited by itself; for `Unreachable`, that of the connection. */
+    error: Schema.optionalKey(Fault)
   }
 ) {
   override get message() {
-    return this.detail
+    switch (this.why) {
+      case "Closed":
+        return "the pool is closed"
+      case "Unreachable":
+        return `the other machine cannot be reached: ${describe(this.error, undefined)}`
+      case "CannotStart":
+        return `worker ${this.worker} cannot start: ${describe(this.error, this.exitCode)}`
+    }
+  }
+}
+
+/**
+ * Reason: the connection to the other machine broke, or the server there stopped, before the answer came. The task may have run, as a
+ * whole or in part, so only one that may run twice should be tried again.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Disconnected extends Schema.TaggedError<Disconnected>("@spillway/runtime/OffloadError/Disconnected")(
+  "Disconnected",
+  {
+    /** The error of the connection. */
+    error: Fault
+  }
+) {
+  override get message() {
+    return `the answer of the other machine was lost: ${describe(this.error, undefined)}`
   }
 }
 
@@ -99,7 +162,7 @@ export class OffloadError extends Schema.TaggedError<OffloadError>("@spillway/ru
   /** The name of the task, or of the offload when it could not start. */
   task: Schema.String,
   /** Why it gave no answer. */
-  reason: Schema.Union([Saturated, TimedOut, DeadlinePassed, Crashed, Unavailable])
+  reason: Schema.Union([Saturated, TimedOut, DeadlinePassed, Crashed, Unavailable, Disconnected])
 }) {
   override get message() {
     return `offload "${this.task}": ${this.reason.message}`

@@ -4,11 +4,25 @@
  *
  * @since 0.1.0
  */
-import { parentPort, workerData } from "node:worker_threads"
+import type { Transferable } from "node:worker_threads"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
-import { Cell, monotonicMillis, toErrorData, workerDataKey } from "./internal/offload/protocol.ts"
-import type { Boot, FromWorker, RunMessage, SharedSlots, ToWorker } from "./internal/offload/protocol.ts"
+import type * as RpcSchema from "effect/rpc/RpcSchema"
+import type { Boot } from "./internal/offload/protocol.ts"
+import { toBatches } from "./internal/offload/worker/streaming.ts"
+import { TaskFailure } from "./internal/offload/worker/task.ts"
+import { readBoot, start } from "./internal/offload/worker/workerLoop.ts"
+import type { Runner } from "./internal/offload/worker/workerLoop.ts"
+
+export {
+  /**
+   * What a handler throws to fail with its declared error. Made by `TaskContext.fail`.
+   *
+   * @category errors
+   * @since 0.1.0
+   */
+  TaskFailure
+}
 
 /**
  * What a handler is told about its task.
@@ -28,34 +42,38 @@ export interface TaskContext<in E> {
   readonly remaining: () => number
   /** Makes the value to throw for the task's declared error, given in its encoded form: `throw fail({ ... })`. */
   readonly fail: (error: E) => TaskFailure
-}
-
-/**
- * What a handler throws to fail with its declared error. Made by `TaskContext.fail`.
- *
- * @category errors
- * @since 0.1.0
- */
-export class TaskFailure {
-  /** The declared error, encoded. */
-  readonly error: unknown
-  constructor(error: unknown) {
-    this.error = error
-  }
+  /**
+   * Tells the caller, if it listens (`onProgress`), how far the task is. The value must be cloneable. It costs a message; while the
+   * last report has not been delivered, further ones are dropped, so it may be called as often as one likes.
+   */
+  readonly progress: (value: unknown) => void
+  /**
+   * Returns `value`, and has these parts of it moved to the caller instead of copied: `return transfer(image, [image.buffer])`. They
+   * are unusable here afterwards. For a stream it is about the item that is yielded next.
+   */
+  readonly transfer: <A>(value: A, transferables: ReadonlyArray<Transferable>) => A
+  /** The span of the caller as W3C Trace Context writes it (`00-<trace>-<span>-<flags>`); `undefined` when there is none. */
+  readonly traceparent: string | undefined
 }
 
 /**
  * The handler of one task: takes the payload as the schema encodes it and returns the result, or a promise of it, encoded likewise.
+ * The handler of a stream (`RpcSchema.Stream`) returns something to iterate over, also asynchronously: a generator, most often.
  *
  * @category models
  * @since 0.1.0
  */
 export type Handler<R extends Rpc.Any> =
   R extends Rpc.Rpc<infer _Tag, infer Payload, infer Success, infer Error, infer _Middleware, infer _Requires>
-    ? (
-        payload: Payload["Encoded"],
-        context: TaskContext<Error["Encoded"]>
-      ) => Success["Encoded"] | Promise<Success["Encoded"]>
+    ? Success extends RpcSchema.Stream<infer Item, infer ItemError>
+      ? (
+          payload: Payload["Encoded"],
+          context: TaskContext<Error["Encoded"] | ItemError["Encoded"]>
+        ) => Iterable<Item["Encoded"]> | AsyncIterable<Item["Encoded"]>
+      : (
+          payload: Payload["Encoded"],
+          context: TaskContext<Error["Encoded"]>
+        ) => Success["Encoded"] | Promise<Success["Encoded"]>
     : never
 
 /**
@@ -84,42 +102,6 @@ export interface Options {
   readonly close?: (() => void | Promise<void>) | undefined
 }
 
-type AnyHandler = (payload: unknown, context: TaskContext<unknown>) => unknown
-
-/** The context of a task. The signal is made when it is first asked for: most tasks never do. */
-class Task implements TaskContext<unknown> {
-  readonly deadline: number | undefined
-  readonly #slots: SharedSlots
-  readonly #slot: number
-  #controller: AbortController | undefined = undefined
-  constructor(slots: SharedSlots, message: RunMessage) {
-    this.#slots = slots
-    this.#slot = message.slot
-    this.deadline = message.deadline
-  }
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      const controller = new AbortController()
-      const isAborted = () => Atomics.load(this.#slots.cells, this.#slot) === Cell.Aborted
-      if (isAborted()) controller.abort()
-      // A synchronous handler never gets to the message that aborts it, but it can see the shared cell.
-      Object.defineProperty(controller.signal, "aborted", { get: () => this.#ended ?? isAborted() })
-      this.#controller = controller
-    }
-    return this.#controller.signal
-  }
-  #ended: boolean | undefined = undefined
-  readonly remaining = () => (this.deadline === undefined ? Infinity : Math.max(0, this.deadline - monotonicMillis()))
-  readonly fail = (error: unknown) => new TaskFailure(error)
-  abort() {
-    this.#controller?.abort()
-  }
-  /** Freezes `signal.aborted`: the slot is about to belong to another task. */
-  end() {
-    this.#ended = Atomics.load(this.#slots.cells, this.#slot) === Cell.Aborted
-  }
-}
-
 /**
  * Serves the tasks of a group in this worker thread.
  *
@@ -144,88 +126,20 @@ export const serve = <G extends RpcGroup.Any, Data = undefined>(
   handlers: Handlers<G> | ((data: Data) => Handlers<G> | Promise<Handlers<G>>),
   options: Options = {}
 ): void => {
-  const boot = workerData?.[workerDataKey] as Boot | undefined
-  if (parentPort === null || boot === undefined) {
-    throw new Error(
-      "OffloadWorker.serve: this file is a worker of Offload.layerThreads and does nothing when run by itself"
-    )
-  }
-  void start(boot, handlers as ReadonlyHandlers | ((data: unknown) => ReadonlyHandlers), options)
-}
-
-type ReadonlyHandlers = Readonly<Record<string, AnyHandler>>
-
-const post = (message: FromWorker) => parentPort!.postMessage(message)
-
-const start = async (
-  boot: Boot,
-  make: ReadonlyHandlers | ((data: unknown) => ReadonlyHandlers | Promise<ReadonlyHandlers>),
-  options: Options
-): Promise<void> => {
-  let handlers: ReadonlyHandlers
-  try {
-    handlers = typeof make === "function" ? await make(boot.data) : make
-  } catch (error) {
-    return post({ type: "cannotStart", error: toErrorData(error) })
-  }
-  const running = new Map<number, Task>()
-  let closing = false
-
-  const settle = (slot: number, message: FromWorker) => {
-    running.get(slot)?.end()
-    running.delete(slot)
-    try {
-      post(message)
-    } catch (error) {
-      post({ type: "defect", slot, error: toErrorData(error) })
-    }
-    if (closing && running.size === 0) void end()
-  }
-
-  const settleError = (slot: number, error: unknown) =>
-    settle(
-      slot,
-      error instanceof TaskFailure
-        ? { type: "failed", slot, error: error.error }
-        : { type: "defect", slot, error: toErrorData(error) }
-    )
-
-  const run = (message: RunMessage) => {
-    const { slot } = message
-    boot.slots.startedAt[slot] = monotonicMillis()
-    const claimed = Atomics.compareExchange(boot.slots.cells, slot, Cell.Posted, Cell.Running) === Cell.Posted
-    if (!claimed) return post({ type: "skipped", slot })
-    const task = new Task(boot.slots, message)
-    running.set(slot, task)
-    try {
-      const result = handlers[message.task]!(message.payload, task)
-      if (!isPromise(result)) return settle(slot, { type: "succeeded", slot, value: result })
-      result.then(
-        (value) => settle(slot, { type: "succeeded", slot, value }),
-        (error: unknown) => settleError(slot, error)
-      )
-    } catch (error) {
-      settleError(slot, error)
-    }
-  }
-
-  const end = async () => {
-    try {
-      await options.close?.()
-    } finally {
-      parentPort!.close()
-    }
-  }
-
-  parentPort!.on("message", (message: ToWorker) => {
-    if (message.type === "run") return run(message)
-    if (message.type === "abort") return running.get(message.slot)?.abort()
-    if (message.type === "ping") return post({ type: "pong" })
-    closing = true
-    if (running.size === 0) void end()
+  const boot = readBoot("OffloadWorker.serve")
+  const { close = () => {} } = options
+  void start(boot, async () => {
+    const given = typeof handlers === "function" ? await handlers(boot.data as Data) : handlers
+    return { runners: toRunners(boot, given as Readonly<Record<string, Runner>>), close }
   })
-  post({ type: "ready", tasks: Object.keys(handlers) })
 }
 
-const isPromise = (u: unknown): u is PromiseLike<unknown> =>
-  typeof u === "object" && u !== null && "then" in u && typeof u.then === "function"
+const toRunners = ({ tasks }: Boot, handlers: Readonly<Record<string, Runner>>): Readonly<Record<string, Runner>> => {
+  const runners: Record<string, Runner> = {}
+  for (const { name, stream } of tasks) {
+    const handler = handlers[name]
+    if (typeof handler !== "function") continue
+    runners[name] = stream ? (payload, task) => toBatches(handler(payload, task)) : handler
+  }
+  return runners
+}

@@ -48,7 +48,8 @@ export const bulkheadAdmitted = Metric.counter("spillway_bulkhead_admitted_total
 })
 
 /**
- * Counter `spillway_bulkhead_refused_total`: callers turned away, by `bulkhead` and `reason`.
+ * Counter `spillway_bulkhead_refused_total`: callers turned away, by `bulkhead` and `reason` (`QueueFull`, `WaitExceeded`,
+ * `Displaced` or `Shed`).
  *
  * @category metrics
  * @since 0.1.0
@@ -118,18 +119,18 @@ export const offloadTasks = Metric.counter("spillway_offload_tasks_total", {
  * @since 0.1.0
  */
 export const offloadWait = Metric.histogram("spillway_offload_wait_seconds", {
-  description: "Seconds from the call of a task to its dispatch to a worker",
+  description: "Seconds from the call of a task to its start in a worker thread",
   boundaries: secondsBoundaries
 })
 
 /**
- * Histogram `spillway_offload_run_seconds`: from the dispatch to a worker to the answer, by `offload`.
+ * Histogram `spillway_offload_run_seconds`: from the start in a worker to the end there, by `offload`.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const offloadRun = Metric.histogram("spillway_offload_run_seconds", {
-  description: "Seconds from the dispatch of a task to its answer",
+  description: "Seconds that tasks ran in a worker thread",
   boundaries: secondsBoundaries
 })
 
@@ -142,6 +143,27 @@ export const offloadRun = Metric.histogram("spillway_offload_run_seconds", {
 export const offloadWorkersEnded = Metric.counter("spillway_offload_workers_ended_total", {
   description: "Worker threads that ended, by cause",
   incremental: true
+})
+
+/**
+ * Gauge `spillway_offload_spares`: started workers that wait to take the place of one that ends, by `offload`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const offloadSpares = Metric.gauge("spillway_offload_spares", {
+  description: "Started worker threads that wait to replace one that ends"
+})
+
+/**
+ * Gauge `spillway_offload_utilization_ratio`: the share of the last one to two seconds that a worker's event loop was busy, from 0 to
+ * 1, by `offload` and `worker` (the number of its place, from 0).
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const offloadUtilization = Metric.gauge("spillway_offload_utilization_ratio", {
+  description: "Share of the last seconds that the event loop of a worker thread was busy"
 })
 
 /**

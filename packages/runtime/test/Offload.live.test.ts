@@ -13,16 +13,8 @@ import {
   TimedOut,
   Unavailable
 } from "@spillway/runtime/OffloadError"
-import { makeFlags, Refused, Tasks, TestOffload, worker } from "./fixtures/tasks.ts"
-
-/** Waits, without holding the event loop, until a task has raised a flag. */
-const raised = (flags: Int32Array, cell: number, count = 1) =>
-  Effect.suspend(() => {
-    const seen = Atomics.load(flags, cell)
-    if (seen >= count) return Effect.void
-    const { value } = Atomics.waitAsync(flags, cell, seen, 20)
-    return Effect.promise(async () => value)
-  }).pipe(Effect.repeat({ until: () => Atomics.load(flags, cell) >= count }), Effect.timeout("10 seconds"))
+import { makeFlags, raised } from "./fixtures/flags.ts"
+import { Refused, Tasks, TestOffload, worker } from "./fixtures/tasks.ts"
 
 const threads = () => readdirSync("/proc/self/task").length
 
@@ -104,7 +96,7 @@ describe("Offload.layerThreads", () => {
       const running = yield* Effect.forkChild(tasks.spin({ heedful: true, flags }), { startImmediately: true })
       const waiting = yield* Effect.forkChild(tasks.threadId(), { startImmediately: true })
       const exit = yield* Effect.exit(tasks.threadId())
-      const reason = new Saturated({ queued: 1, retryAfter: Duration.seconds(1) })
+      const reason = new Saturated({ why: "QueueFull", queued: 1, retryAfter: Duration.seconds(1) })
       assert.deepStrictEqual(exit, Exit.fail(new OffloadError({ task: "threadId", reason })))
       yield* Fiber.interrupt(running)
       assert.isAbove(yield* Fiber.join(waiting), 0)
@@ -420,14 +412,14 @@ describe("Offload.layerThreads", () => {
       Effect.gen(function* () {
         const before = threads()
         const [flags, closed] = [makeFlags(), makeFlags()]
-        const { scope, tasks } = yield* open({ data: { closed } })
+        const { scope, tasks } = yield* open({ spares: 0, data: { closed } })
         const running = yield* Effect.forkChild(tasks.wait({ millis: 100, flags }), { startImmediately: true })
         const queued = yield* Effect.forkChild(tasks.double({ value: 3 }), { startImmediately: true })
         yield* raised(flags, 0)
         yield* Scope.close(scope, Exit.void)
         assert.isAbove(yield* Fiber.join(running), 0)
         assert.strictEqual(yield* Fiber.join(queued), 6)
-        assert.strictEqual(Atomics.load(closed, 0), 2)
+        assert.strictEqual(Atomics.load(closed, 0), 1)
         assert.strictEqual(threads(), before)
         const error = yield* Effect.flip(tasks.threadId())
         assert.strictEqual(error.reason._tag, "Unavailable")

@@ -1,8 +1,12 @@
-/** CPU work on two threads: `/primes` may take seconds, `/fast` answers at once all the while. */
+/**
+ * CPU work off the event loop: `/primes` may take seconds, `/fast` answers at once all the while. Where the work is done, `OFFLOAD` says:
+ * on `threads`, `inline` (then `/fast` waits), or by `rpc` on another machine, which is `remote.ts`.
+ */
 import * as Server from "@spillway/http/Server"
 import * as Main from "@spillway/runtime/Main"
 import { Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { chosen } from "./layers.ts"
 import { PrimesOffload } from "./primes.ts"
 
 const Query = Schema.Struct({
@@ -21,17 +25,11 @@ const routes = Layer.mergeAll(
   HttpRouter.add("GET", "/primes", countPrimes),
   HttpRouter.add("GET", "/fast", HttpServerResponse.text("Fast response!"))
 )
-
-const threads = PrimesOffload.layerThreads({
-  worker: new URL("./primes.worker.ts", import.meta.url),
-  workers: 2,
-  maxQueued: 16 // the next one gets 503 with Retry-After
-})
 // #endregion
 
 const server = Server.layer({ port: Number(process.env.PORT ?? 3000) })
 
 /** The server. */
-export const program = Layer.launch(HttpRouter.serve(routes).pipe(Layer.provide(threads), Layer.provide(server)))
+export const program = Layer.launch(HttpRouter.serve(routes).pipe(Layer.provide(chosen), Layer.provide(server)))
 
 if (import.meta.main) Main.run(program)

@@ -1,20 +1,7 @@
 // #region worker
 import { serve } from "@spillway/runtime/OffloadWorker"
+import { handlers } from "./primes.handlers.ts"
 import type { Primes } from "./primes.ts"
 
-serve<typeof Primes>({
-  count: ({ below }, { signal }) => {
-    let count = 0
-    for (let n = 2; n < below; n++) {
-      if (signal.aborted) return count // nobody waits any more
-      if (isPrime(n)) count++
-    }
-    return count
-  }
-})
+serve<typeof Primes>(handlers)
 // #endregion
-
-const isPrime = (n: number): boolean => {
-  for (let divisor = 2; divisor * divisor <= n; divisor++) if (n % divisor === 0) return false
-  return true
-}

@@ -1,56 +1,64 @@
-/** The pool of worker threads as a scoped effect: its timers are fibers, its end is a finalizer, its events are metrics. */
-import type * as Context from "effect/Context"
+/** Tasks on a pool of worker threads: its timers are fibers, its end is a finalizer, its calls are effects and streams. */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
-import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { CurrentDeadline } from "../../Deadline.ts"
 import type { OffloadError } from "../../OffloadError.ts"
-import { Unavailable } from "../../OffloadError.ts"
-import * as RuntimeMetrics from "../../RuntimeMetrics.ts"
-import { offloadError, toEffect } from "./outcome.ts"
-import type { TaskCodec } from "./taskCodec.ts"
-import { ThreadPool } from "./threadPool.ts"
-import type { PoolHost, PoolOptions } from "./threadPool.ts"
-import type { After } from "./workerCrew.ts"
+import { priorityClass } from "./executor.ts"
+import type { CallOptions, Executor } from "./executor.ts"
+import { resolveBufferSize } from "./options.ts"
+import { offloadError, toEffect, unavailable } from "./outcome.ts"
+import { ThreadPool } from "./pool/threadPool.ts"
+import type { PoolOptions } from "./pool/threadPool.ts"
+import type { Caller, PoolTask } from "./pool/poolTask.ts"
+import { closeTimeout } from "./pool/workerCrew.ts"
+import type { After } from "./pool/workerCrew.ts"
+import { toErrorData } from "./protocol.ts"
+import { isDone } from "./taskDefinition.ts"
+import type { EncodedPayload, TaskDefinition } from "./taskDefinition.ts"
+import { toTraceparent } from "./traceparent.ts"
+import { StreamBuffer } from "./streamBuffer.ts"
+import { ThreadMetrics } from "./threadMetrics.ts"
 
 export interface ThreadsOptions extends PoolOptions {
   readonly drainTimeout: Duration.Duration
-}
-
-/** What one call asks for, with every default filled in. */
-export interface CallRequest {
+  /** Milliseconds: that of calls which do not say. */
   readonly timeout: number
-  readonly priority: number
-  readonly mayKill: boolean
 }
 
-/** How long `close` of the workers may take, and then how long a killed thread may take to be gone. */
-const closeTimeout = Duration.seconds(1)
+/** How long killed threads may take to be gone. */
 const killTimeout = Duration.seconds(5)
 
 export const makeThreads = Effect.fnUntraced(function* (
   options: ThreadsOptions
-): Effect.fn.Return<ThreadPool, OffloadError, Scope.Scope> {
-  const context = yield* Effect.context<never>()
+): Effect.fn.Return<Executor, OffloadError, Scope.Scope> {
   const runTimer = yield* FiberSet.makeRuntime<never, void>()
   const after: After = (millis, callback) => {
     const fiber = runTimer(Effect.andThen(Effect.sleep(millis), Effect.sync(callback)))
     return () => fiber.interruptUnsafe()
   }
-  let pool: ThreadPool
-  const host = makeHost(options.name, context, after, () => pool)
+  const metrics = new ThreadMetrics(options.name, yield* Effect.context<never>())
+  const pool = yield* Effect.acquireRelease(
+    Effect.sync(() => new ThreadPool(options, { after, ...metrics.host })),
+    (pool) => shutdown(pool, options.drainTimeout)
+  )
   yield* Effect.acquireRelease(
-    Effect.sync(() => {
-      pool = new ThreadPool(options, host)
-    }),
-    () => shutdown(pool, options.drainTimeout)
+    Effect.sync(() => metrics.registerGauges(pool, options.maxWorkers)),
+    (remove) => Effect.sync(remove)
   )
   yield* listen((done) => pool.whenStarted(done))
-  const { unavailable } = pool!.crew
-  if (unavailable === undefined) return pool!
-  return yield* Effect.fail(offloadError(options.name, () => new Unavailable({ detail: unavailable })))
+  const { trouble } = pool.crew
+  if (trouble !== undefined) return yield* Effect.fail(offloadError(options.name, () => unavailable(trouble)))
+  return {
+    run: (task, payload, call) => run(pool, options, task, payload, call),
+    stream: (task, payload, call) => stream(pool, options, task, payload, call),
+    stats: Effect.sync(() => metrics.stats(pool))
+  }
 })
 
 /** Waits for a callback of the pool. Interruption stops waiting, nothing else. */
@@ -77,57 +85,107 @@ const shutdown = (pool: ThreadPool, drainTimeout: Duration.Duration) =>
   })
 
 /** Runs one task: its effect ends as the task does, and its interruption cancels the task. */
-export const callThreads = (
+const run = (
   pool: ThreadPool,
-  task: string,
-  codec: TaskCodec,
+  options: ThreadsOptions,
+  task: TaskDefinition,
   payload: unknown,
-  request: CallRequest
+  call: CallOptions
 ): Effect.Effect<unknown, unknown> =>
   Effect.withFiber((fiber) =>
-    Effect.callback((resume) => {
-      const deadline = fiber.getRef(CurrentDeadline)
-      const submitted = pool.submit({
-        name: task,
-        payload,
-        deadline: deadline === Infinity ? undefined : deadline,
-        ...request,
-        settle: (poolTask, outcome) => resume(toEffect(poolTask, outcome, codec, () => load(pool)))
+    whenEncoded(task, payload, (encoded) =>
+      Effect.callback((resume) => {
+        const submitted = submit(pool, options, fiber, task, encoded, call, {
+          settle: (poolTask, outcome) => resume(toEffect(poolTask, outcome, task.codec, () => load(pool)))
+        })
+        return Effect.sync(() => pool.cancel(submitted, { type: "interrupted" }))
       })
-      return Effect.sync(() => pool.cancel(submitted, { type: "interrupted" }))
-    })
+    )
   )
 
-const load = (pool: ThreadPool) => ({
-  queued: pool.queue.queued,
-  retryAfter: Duration.millis(Math.ceil(pool.queue.retryAfter()))
-})
+const stream = (
+  pool: ThreadPool,
+  options: ThreadsOptions,
+  task: TaskDefinition,
+  payload: unknown,
+  call: CallOptions
+): Stream.Stream<unknown, unknown> => {
+  const bufferSize = resolveBufferSize(task, call)
+  return Stream.unwrap(
+    Effect.withFiber((fiber) =>
+      whenEncoded(task, payload, (encoded) => {
+        const buffer = new StreamBuffer()
+        const submitted = Effect.acquireRelease(
+          Effect.sync(() => submit(pool, options, fiber, task, encoded, { ...call, bufferSize }, buffer)),
+          (poolTask) => Effect.sync(() => pool.cancel(poolTask, { type: "interrupted" }))
+        )
+        return Effect.map(submitted, (poolTask) => Stream.fromPull(Effect.succeed(pullFrom(poolTask, buffer))))
+      })
+    )
+  )
 
-const makeHost = (offload: string, context: Context.Context<never>, after: After, pool: () => ThreadPool): PoolHost => {
-  const running = Metric.withAttributes(RuntimeMetrics.offloadRunning, { offload })
-  const queued = Metric.withAttributes(RuntimeMetrics.offloadQueued, { offload })
-  const workers = Metric.withAttributes(RuntimeMetrics.offloadWorkers, { offload })
-  const wait = Metric.withAttributes(RuntimeMetrics.offloadWait, { offload })
-  const run = Metric.withAttributes(RuntimeMetrics.offloadRun, { offload })
-  const ended = (cause: string) => Metric.withAttributes(RuntimeMetrics.offloadWorkersEnded, { offload, cause })
-  const tasks = new Map<string, ReturnType<typeof outcomeCounter>>()
-  const outcomeCounter = (task: string, outcome: string) =>
-    Metric.withAttributes(RuntimeMetrics.offloadTasks, { offload, task, outcome })
-  return {
-    after,
-    changed: () => {
-      running.updateUnsafe(pool().queue.running, context)
-      queued.updateUnsafe(pool().queue.queued, context)
-      workers.updateUnsafe(pool().crew.ready, context)
-    },
-    dispatched: (waited) => wait.updateUnsafe(waited / 1000, context),
-    ended: (task, { type }, ran) => {
-      const key = `${task.name} ${type}`
-      let counter = tasks.get(key)
-      if (counter === undefined) tasks.set(key, (counter = outcomeCounter(task.name, type)))
-      counter.updateUnsafe(1, context)
-      if (ran !== undefined) run.updateUnsafe(ran / 1000, context)
-    },
-    workerEnded: (gone) => ended(gone.cause).updateUnsafe(1, context)
+  /** Takes all that has arrived. The items of the last pull are done with now, and room for new ones. */
+  function pullFrom(poolTask: PoolTask, buffer: StreamBuffer) {
+    return Effect.flatMap(
+      buffer.take((consumed) => pool.grant(poolTask, consumed)),
+      (taken) => {
+        if (Array.isArray(taken)) return task.codec.decodeItems(taken)
+        const { outcome } = taken as Exclude<typeof taken, ReadonlyArray<unknown>>
+        if (outcome.type === "succeeded") return Cause.done()
+        return toEffect(poolTask, outcome, task.codec, () => load(pool)) as Effect.Effect<never, unknown>
+      }
+    )
   }
 }
+
+/** Goes on at once when the payload was encoded at once, as it nearly always is. */
+const whenEncoded = <A, R>(
+  task: TaskDefinition,
+  payload: unknown,
+  f: (encoded: EncodedPayload) => Effect.Effect<A, unknown, R>
+): Effect.Effect<A, unknown, R> => {
+  const encoded = task.codec.encodePayload(payload)
+  return isDone(encoded) && Exit.isSuccess(encoded) ? f(encoded.value) : Effect.flatMap(encoded, f)
+}
+
+const submit = (
+  pool: ThreadPool,
+  options: ThreadsOptions,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  task: TaskDefinition,
+  { transfer, value }: EncodedPayload,
+  call: CallOptions,
+  caller: Pick<Caller, "settle" | "items">
+): PoolTask => {
+  const deadline = fiber.getRef(CurrentDeadline)
+  /** A listener that throws is a bug of the caller, and ends its task like one. */
+  const deliver = (listener: (value: unknown) => void, report: unknown) => {
+    try {
+      listener(report)
+    } catch (error) {
+      pool.cancel(submitted, { type: "defect", error: toErrorData(error) })
+    }
+  }
+  const submitted: PoolTask = pool.submit({
+    index: task.index,
+    payload: value,
+    transfer,
+    deadline: deadline === Infinity ? undefined : deadline,
+    timeout: call.timeout === undefined ? options.timeout : Duration.toMillis(Duration.fromInputUnsafe(call.timeout)),
+    priority: priorityClass[call.priority ?? "normal"],
+    mayKill: (call.cancellation ?? task.cancellation) === "kill",
+    credit: call.bufferSize ?? 0,
+    traceparent: toTraceparent(fiber),
+    caller: {
+      settle: caller.settle,
+      items: caller.items,
+      progress: call.onProgress === undefined ? undefined : (report) => deliver(call.onProgress!, report)
+    }
+  })
+  return submitted
+}
+
+const load = (pool: ThreadPool) => ({
+  queued: pool.queued,
+  retryAfter: Duration.millis(Math.ceil(pool.queue.retryAfter()))
+})

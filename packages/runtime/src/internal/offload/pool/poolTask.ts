@@ -1,0 +1,149 @@
+/** A task as the pool sees it: what to run, where it stands, and whom to tell. */
+import type { Transferable } from "node:worker_threads"
+import type * as AdmissionQueue from "../../../AdmissionQueue.ts"
+import { FromWorker } from "../protocol.ts"
+import type { Answer, ErrorData, TaskName } from "../protocol.ts"
+import { weigh } from "./weigh.ts"
+import type { WorkerThread } from "./workerThread.ts"
+
+/** Why a task was turned away while it waited, or instead. */
+export type Refusal = Exclude<AdmissionQueue.Refusal, "Evicted" | "Closed">
+
+/** How a task ended for its caller. */
+export type Outcome =
+  | { readonly type: "succeeded"; readonly value: unknown }
+  | { readonly type: "failed"; readonly error: unknown }
+  | { readonly type: "defect"; readonly error: ErrorData }
+  | { readonly type: "saturated"; readonly refusal: Refusal }
+  | { readonly type: "timedOut" }
+  | { readonly type: "deadlinePassed" }
+  | { readonly type: "crashed"; readonly exitCode: number; readonly error: ErrorData | undefined }
+  | { readonly type: "unavailable"; readonly trouble: Trouble | undefined }
+  | { readonly type: "interrupted" }
+
+export const toOutcome = (answer: Answer): Outcome => {
+  switch (answer[0]) {
+    case FromWorker.Succeeded:
+      return { type: "succeeded", value: answer[2] }
+    case FromWorker.Failed:
+      return { type: "failed", error: answer[2] }
+    case FromWorker.Defect:
+      return { type: "defect", error: answer[2] }
+    case FromWorker.Skipped:
+      return { type: "interrupted" }
+  }
+}
+
+/** Why no worker can be had; `undefined` when the pool is closed. */
+export interface Trouble {
+  readonly worker: string
+  readonly exitCode: number
+  readonly error: ErrorData | undefined
+}
+
+/** Whom to tell. Nothing is told after `settle`, or after the caller has cancelled. */
+export interface Caller {
+  readonly settle: (task: PoolTask, outcome: Outcome) => void
+  readonly items?: ((items: ReadonlyArray<unknown>) => void) | undefined
+  readonly progress?: ((value: unknown) => void) | undefined
+}
+
+/**
+ * Payloads of more bytes are not sent ahead. Megabytes of copies that wait in a port cost more, in allocation, page faults and cache
+ * misses, than the round trip that they would hide.
+ */
+const maxPrefetchedBytes = 16 * 1024
+
+/** The weight of a new sample in the mean time that a kind of task runs: about the last eight count. */
+const runWeight = 1 / 8
+
+/** What all calls of one task of the contract have in common. */
+export class TaskKind implements TaskName {
+  readonly name: string
+  readonly stream: boolean
+  readonly index: number
+  /** The mean time that it runs in milliseconds, `Infinity` before anything is known. */
+  meanRun = Infinity
+
+  constructor({ name, stream }: TaskName, index: number) {
+    this.name = name
+    this.stream = stream
+    this.index = index
+  }
+
+  noteRun(millis: number): void {
+    this.meanRun = this.meanRun === Infinity ? millis : this.meanRun + (millis - this.meanRun) * runWeight
+  }
+}
+
+export interface TaskRequest {
+  /** The place of the task in the contract. */
+  readonly index: number
+  /** The encoded payload. */
+  readonly payload: unknown
+  /** What of the payload is moved instead of copied. */
+  readonly transfer: ReadonlyArray<Transferable> | undefined
+  /** Milliseconds of the monotonic clock. */
+  readonly deadline: number | undefined
+  /** Milliseconds from the start in the worker; `Infinity` for none. */
+  readonly timeout: number
+  readonly priority: number
+  /** Whether a worker that does not stop running it may be killed. */
+  readonly mayKill: boolean
+  /** How many items of a stream may be under way. */
+  readonly credit: number
+  readonly traceparent: string | undefined
+  readonly caller: Caller
+}
+
+export class PoolTask {
+  readonly kind: TaskKind
+  readonly request: TaskRequest
+  readonly submittedAt: number
+  /** Its place in the queue, from submission to the end. */
+  entry: AdmissionQueue.Entry<PoolTask> | undefined = undefined
+  /** Whether it may lie in the port of a worker that is busy: it must be possible to take it back, and not cost much to copy ahead. */
+  readonly prefetchable: boolean
+  /** The thread that holds it, and in which slot. */
+  worker: WorkerThread | undefined = undefined
+  slot = -1
+  /** Ends the timer of `timeout` or of the grace. */
+  cancelTimer: (() => void) | undefined = undefined
+  #caller: Caller | undefined
+
+  constructor(kind: TaskKind, request: TaskRequest, now: number) {
+    this.kind = kind
+    this.request = request
+    this.submittedAt = now
+    this.prefetchable = request.transfer === undefined && weigh(request.payload) <= maxPrefetchedBytes
+    this.#caller = request.caller
+  }
+
+  /** Whom to tell, while somebody waits. */
+  get caller(): Caller | undefined {
+    return this.#caller
+  }
+
+  /** Whether nobody waits for it any more. */
+  get settled(): boolean {
+    return this.#caller === undefined
+  }
+
+  /** Whether it can be sent again: a payload that was moved is gone. */
+  get repeatable(): boolean {
+    return this.request.transfer === undefined
+  }
+
+  stopTimer(): void {
+    this.cancelTimer?.()
+    this.cancelTimer = undefined
+  }
+
+  /** Tells the caller how it ended. Only the first call counts. */
+  settle(outcome: Outcome): void {
+    const caller = this.#caller
+    this.#caller = undefined
+    this.stopTimer()
+    caller?.settle(this, outcome)
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * The threads of a pool: as many as there are places, and spares that take the place of one that ends. Starts them, replaces them
+ * with a growing delay while they keep dying, gives up aloud when none can start, and has as many places as there is work for.
+ */
+import type { Trouble } from "./poolTask.ts"
+import { WorkerThread } from "./workerThread.ts"
+import type { Gone, WorkerEvents, WorkerOptions } from "./workerThread.ts"
+
+export interface CrewOptions extends Omit<WorkerOptions, "threadName"> {
+  readonly name: string
+  readonly minWorkers: number
+  readonly maxWorkers: number
+  /** Times are in milliseconds. */
+  readonly idleTimeout: number
+  readonly spares: number
+  readonly startTimeout: number
+  readonly maxStartAttempts: number
+}
+
+export interface CrewEvents extends Pick<WorkerEvents, "answer" | "news" | "unsendable"> {
+  /** A thread has gone; it still holds the tasks that it took with it. */
+  readonly gone: (worker: WorkerThread, gone: Gone) => void
+  /** A thread takes no more tasks and is to be rid of those that it has not begun. */
+  readonly retiring: (worker: WorkerThread) => void
+  /** Workers came, went, or changed their state. */
+  readonly changed: () => void
+}
+
+/** Calls back after some milliseconds, unless the returned function is called before. */
+export type After = (millis: number, callback: () => void) => () => void
+
+const backoffBase = 100
+const backoffMax = 5000
+
+/** Tasks are prefetched as long as a worker is expected to get to them within this time, in milliseconds. */
+const prefetchAhead = 2
+
+/** How long the `close` of a retired worker may take before its thread is killed, in milliseconds. */
+export const closeTimeout = 1000
+
+export class WorkerCrew {
+  /** The threads that have a place. Those that are not `ready` are on their way out. */
+  readonly active: Array<WorkerThread> = []
+  readonly threads = new Set<WorkerThread>()
+  /** Why no worker can be had, while that is so. */
+  trouble: Trouble | undefined = undefined
+  /** Threads started so far. */
+  started = 0
+  readonly #spares: Array<WorkerThread> = []
+  readonly #options: CrewOptions
+  readonly #events: CrewEvents
+  readonly #after: After
+  readonly #now: () => number
+  #places: number
+  #scheduledStarts = 0
+  /** Threads that died of themselves since the last answer: the next start waits for longer. */
+  #failures = 0
+  /** Those of them that never served, since one did. */
+  #failedStarts = 0
+  /** Retired threads that are on their way out: their replacements need not wait for that. */
+  #closed = 0
+  #closing = false
+  #cancelShrink: (() => void) | undefined = undefined
+
+  constructor(options: CrewOptions, events: CrewEvents, after: After, now: () => number) {
+    this.#options = options
+    this.#events = events
+    this.#after = after
+    this.#now = now
+    this.#places = options.minWorkers
+  }
+
+  /** Threads that have a place and take tasks. */
+  get ready(): number {
+    return this.active.filter((worker) => worker.state === "ready").length
+  }
+
+  /** Started threads that wait for a place. */
+  get spares(): number {
+    return this.#spares.length
+  }
+
+  /** The worker that has a place. */
+  at(place: number): WorkerThread | undefined {
+    return this.active.find((worker) => worker.place === place)
+  }
+
+  /** Whether every place is taken by a worker that serves. */
+  get complete(): boolean {
+    return this.ready >= this.#places
+  }
+
+  /** Tasks that workers hold beyond those that they can run. */
+  get prefetched(): number {
+    let prefetched = 0
+    for (const worker of this.active) prefetched += worker.prefetched
+    return prefetched
+  }
+
+  /** A worker that can run one more task, else one that will soon get to it. */
+  findRoom(mayPrefetch: boolean): WorkerThread | undefined {
+    let freest: WorkerThread | undefined
+    for (const worker of this.active) {
+      if (!worker.hasRoom(false)) continue
+      if (worker.occupied === 0) return worker
+      if (freest === undefined || worker.occupied < freest.occupied) freest = worker
+    }
+    if (freest !== undefined || !mayPrefetch) return freest
+    let least = prefetchAhead
+    for (const worker of this.active) {
+      if (!worker.hasRoom(true)) continue
+      const ahead = worker.expectedWork()
+      if (ahead >= least) continue
+      least = ahead
+      freest = worker
+    }
+    return freest
+  }
+
+  /** Starts as many threads as are missing, later if they keep dying. */
+  replenish(): void {
+    // Spares are for later: they must not slow down the start of those that are needed now.
+    const wanted = this.#places + (this.complete ? this.#options.spares : 0)
+    const delay = this.#failures <= 1 ? 0 : Math.min(backoffMax, backoffBase * 2 ** (this.#failures - 2))
+    while (!this.#closing && this.threads.size - this.#closed + this.#scheduledStarts < wanted) {
+      if (delay === 0) {
+        this.#start()
+        continue
+      }
+      this.#scheduledStarts++
+      this.#after(delay, () => {
+        this.#scheduledStarts--
+        if (!this.#closing) this.#start()
+      })
+    }
+  }
+
+  /**
+   * Makes another place, up to the most that there may be, when more tasks wait than workers are on their way. Says whether a spare
+   * has taken it.
+   */
+  grow(waiting: number): boolean {
+    if (this.#closing || this.#places >= this.#options.maxWorkers) return false
+    const { ready } = this
+    if (this.#places - ready >= waiting) return false
+    this.#places++
+    this.#promote()
+    this.replenish()
+    this.#watchIdle()
+    return this.ready > ready
+  }
+
+  /** A worker that answers is well: what failed before it no longer counts. It may have answered for the last time. */
+  answered(worker: WorkerThread): void {
+    this.#failures = 0
+    worker.completed++
+    if (worker.completed === this.#options.maxTasks) this.retire(worker)
+  }
+
+  /** Closes a worker that is to be replaced, once it holds nothing any more. */
+  closeIfEmpty(worker: WorkerThread): void {
+    if (worker.state === "retiring") this.#closeRetired(worker)
+  }
+
+  /** Replaces a worker as soon as it is done with what it runs. */
+  retire(worker: WorkerThread): void {
+    if (worker.state !== "ready") return
+    worker.state = "retiring"
+    this.#events.retiring(worker)
+    this.#closeRetired(worker)
+  }
+
+  /** Ends all threads: those that are free run their `close`, those that are busy are killed. No more are started. */
+  close(): void {
+    this.#closing = true
+    this.#cancelShrink?.()
+    for (const worker of this.threads) {
+      if (worker.held > 0 || worker.state === "starting") worker.kill()
+      else worker.close()
+    }
+  }
+
+  /** Ends every thread at once. */
+  kill(): void {
+    for (const worker of this.threads) worker.kill()
+  }
+
+  #start(): void {
+    const { name, startTimeout } = this.#options
+    const worker = new WorkerThread(
+      { ...this.#options, threadName: `${name}-${++this.started}` },
+      {
+        ready: (worker) => this.#onReady(worker),
+        answer: this.#events.answer,
+        news: this.#events.news,
+        unsendable: this.#events.unsendable,
+        heapExceeded: (worker) => this.retire(worker),
+        gone: (worker, gone) => this.#onGone(worker, gone)
+      }
+    )
+    this.threads.add(worker)
+    worker.cancelTimer = this.#after(startTimeout, () => {
+      if (worker.state !== "starting") return
+      worker.fail({ name: "Error", message: `it did not call serve within ${startTimeout} ms`, stack: undefined })
+    })
+  }
+
+  #onReady(worker: WorkerThread): void {
+    if (worker.state !== "starting") return
+    worker.cancelTimer?.()
+    worker.state = "ready"
+    worker.served = true
+    this.#failedStarts = 0
+    this.trouble = undefined
+    this.#spares.push(worker)
+    this.#promote()
+    this.#events.changed()
+    this.replenish()
+    this.#trim()
+  }
+
+  #onGone(worker: WorkerThread, gone: Gone): void {
+    worker.cancelTimer?.()
+    this.threads.delete(worker)
+    this.#dismiss(worker)
+    if (gone.cause === "crashed") {
+      this.#failures++
+      if (!worker.served) this.#failedStarts++
+    }
+    if (worker.retired) this.#closed--
+    this.#promote()
+    if (this.#failedStarts >= this.#options.maxStartAttempts && this.active.length === 0) {
+      this.trouble = { worker: this.#options.worker.href, exitCode: gone.exitCode, error: gone.error }
+    }
+    this.#events.gone(worker, gone)
+    this.#events.changed()
+    // After what waits was given to a spare: to start a thread holds this one up for milliseconds.
+    this.replenish()
+  }
+
+  /** Closes a retired worker that holds nothing any more. A spare has its place from now on. */
+  #closeRetired(worker: WorkerThread): void {
+    if (worker.held > 0) return
+    this.#dismiss(worker)
+    worker.retired = true
+    this.#closed++
+    worker.close()
+    worker.cancelTimer = this.#after(closeTimeout, () => worker.kill())
+    this.#promote()
+    this.replenish()
+    this.#events.changed()
+  }
+
+  #dismiss(worker: WorkerThread): void {
+    remove(this.active, worker)
+    remove(this.#spares, worker)
+  }
+
+  /** Gives spares the places that are empty. */
+  #promote(): void {
+    while (this.active.length < this.#places && this.#spares.length > 0) {
+      const worker = this.#spares.shift()!
+      const taken = new Set(this.active.map(({ place }) => place))
+      worker.place = 0
+      while (taken.has(worker.place)) worker.place++
+      worker.movedAt = this.#now()
+      this.active.push(worker)
+    }
+  }
+
+  /** Gives places up whose workers have had nothing to do for `idleTimeout`, down to the fewest that there may be. */
+  #watchIdle(): void {
+    const { idleTimeout, minWorkers } = this.#options
+    if (this.#cancelShrink !== undefined || this.#places <= minWorkers || idleTimeout === Infinity) return
+    this.#cancelShrink = this.#after(idleTimeout, () => {
+      this.#cancelShrink = undefined
+      const since = this.#now() - idleTimeout
+      for (const worker of this.active.toReversed()) {
+        if (this.#places <= minWorkers) break
+        // A place that nobody has taken yet is given up first.
+        if (this.active.length < this.#places) {
+          this.#places--
+          continue
+        }
+        if (worker.state !== "ready" || worker.held > 0 || worker.movedAt > since) continue
+        this.#places--
+        this.retire(worker)
+      }
+      this.#trim()
+      this.#watchIdle()
+    })
+  }
+
+  /** Closes the spares that are too many, since places were given up meanwhile. */
+  #trim(): void {
+    while (this.#spares.length > this.#options.spares && this.complete) this.retire(this.#spares[0]!)
+  }
+}
+
+const remove = <A>(items: Array<A>, item: A): void => {
+  const index = items.indexOf(item)
+  if (index !== -1) items.splice(index, 1)
+}
