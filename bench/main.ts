@@ -1,9 +1,11 @@
 /** `npm run bench`: lists the scenarios. `npm run bench -- <scenario> …`: runs them one after the other, each in a process of its own. */
 import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import { writeTables } from "./writeTables.ts"
 
 const scenarios: Readonly<Record<string, string>> = {
   waiters: "Bulkhead beside Effect's Semaphore: CPU time by number of waiters",
+  offload: "Offload beside Piscina, tinypool, workerpool, poolifier and Effect's RPC workers",
   hello: "the same app on our server layer and on the stock one: CPU per request",
   metricstream: "MetricStream under 2,000 events a second: answers, latency, CPU per request"
 }
@@ -22,4 +24,5 @@ for (const name of wanted) {
   const file = fileURLToPath(new URL(`./${name}.ts`, import.meta.url))
   const { status } = spawnSync(process.execPath, ["--expose-gc", file], { stdio: "inherit" })
   if (status !== 0) process.exit(status ?? 1)
+  writeTables([name])
 }

@@ -1,4 +1,6 @@
 /** A line chart as SVG with logarithmic axes: good enough to see an exponent. */
+import { colours, document, text } from "./svg.ts"
+
 export interface Series {
   readonly name: string
   readonly points: ReadonlyArray<readonly [x: number, y: number]>
@@ -12,7 +14,6 @@ export interface ChartOptions {
 }
 
 const [width, height, left, right, top, bottom] = [720, 420, 80, 30, 50, 60]
-const colours = ["#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c"]
 
 const powersOfTen = (from: number, to: number): ReadonlyArray<number> => {
   const powers: Array<number> = []
@@ -51,14 +52,5 @@ export const lineChart = ({ series, title, x, y }: ChartOptions): string => {
     const name = text(px(x) - 8, py(y) - 8, line.name, "end")
     return `<g fill="${colour}"><path d="M${path}" fill="none" stroke="${colour}" stroke-width="2"/>${dots}${name}</g>`
   })
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">
-<rect width="100%" height="100%" fill="#fff"/>
-<g stroke="#ddd">${grid.join("")}</g>
-${labels.join("\n")}
-${lines.join("\n")}
-</svg>
-`
+  return document(width, height, [`<g stroke="#ddd">${grid.join("")}</g>`, ...labels, ...lines])
 }
-
-const text = (x: number, y: number, content: string, anchor: "start" | "middle" | "end") =>
-  `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${content}</text>`

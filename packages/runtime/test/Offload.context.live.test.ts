@@ -13,30 +13,39 @@ const expectDefect = <A, E>(exit: Exit.Exit<A, E>): OffloadDefect => {
 }
 
 describe("Offload.layerThreads, what a task is told and tells", () => {
-  it.live("moves transferable payloads and results instead of copying them", () =>
-    Effect.gen(function* () {
-      const flow = yield* FlowOffload
-      const bytes = Uint8Array.of(1, 2, 3)
-      const reversed = yield* flow.reverse({ bytes })
-      assert.deepStrictEqual(reversed, Uint8Array.of(3, 2, 1))
-      assert.isTrue(bytes.buffer.detached)
-    }).pipe(provide())
-  )
+  for (const size of [10, 100_000]) {
+    it.live(`moves transferable payloads and results instead of copying them: ${size} bytes`, () =>
+      Effect.gen(function* () {
+        const flow = yield* FlowOffload
+        const bytes = new Uint8Array(size).fill(1)
+        bytes[0] = 2
+        const reversed = yield* flow.reverse({ bytes })
+        assert.strictEqual(reversed.length, size)
+        assert.deepStrictEqual([reversed[0], reversed[size - 1]], [1, 2])
+        assert.isTrue(bytes.buffer.detached)
+      }).pipe(provide())
+    )
 
-  it.live("moves a payload only when a worker is free, and keeps it whole while it waits", () =>
-    Effect.gen(function* () {
-      const flow = yield* FlowOffload
-      const flags = makeFlags()
-      yield* flow.tick({ flags })
-      const running = yield* Effect.forkChild(flow.hold({ millis: 100, flags }), { startImmediately: true })
-      const bytes = Uint8Array.of(1, 2)
-      const waiting = yield* Effect.forkChild(flow.reverse({ bytes }), { startImmediately: true })
-      assert.isFalse(bytes.buffer.detached)
-      yield* Fiber.join(running)
-      assert.deepStrictEqual(yield* Fiber.join(waiting), Uint8Array.of(2, 1))
-      assert.isTrue(bytes.buffer.detached)
-    }).pipe(provide())
-  )
+    it.live(`leaves a payload alone that never left: ${size} bytes`, () =>
+      Effect.gen(function* () {
+        const flow = yield* FlowOffload
+        const flags = makeFlags()
+        yield* flow.tick({ flags })
+        const running = yield* Effect.forkChild(flow.hold({ millis: 20_000, flags }), { startImmediately: true })
+        const [bytes, more] = [new Uint8Array(size), new Uint8Array(size)]
+        const waiting = yield* Effect.forkChild(flow.reverse({ bytes }), { startImmediately: true })
+        const error = yield* Effect.flip(flow.reverse({ bytes: more }))
+        assert.strictEqual(error.reason._tag, "Saturated")
+        assert.deepStrictEqual([bytes.buffer.detached, more.buffer.detached], [false, false])
+        yield* raised(flags, 0)
+        Atomics.store(flags, 3, 1)
+        Atomics.notify(flags, 3)
+        yield* Fiber.join(running)
+        assert.strictEqual((yield* Fiber.join(waiting)).length, size)
+        assert.isTrue(bytes.buffer.detached)
+      }).pipe(provide({ maxQueued: 1 }))
+    )
+  }
 
   it.live("tells the caller of progress, in order, leaving out what it is too busy for", () =>
     Effect.gen(function* () {

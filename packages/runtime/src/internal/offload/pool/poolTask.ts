@@ -49,8 +49,9 @@ export interface Caller {
 }
 
 /**
- * Payloads of more bytes are not sent ahead. Megabytes of copies that wait in a port cost more, in allocation, page faults and cache
- * misses, than the round trip that they would hide.
+ * Payloads of more bytes are not sent ahead: megabytes of copies that wait in a port cost more, in allocation, page faults and cache
+ * misses, than the round trip that they would hide. Buffers of at most so many bytes are copied also where they are to move, since that
+ * is cheaper, and lets them be sent ahead; then they are detached, so that their size makes no other difference.
  */
 const maxPrefetchedBytes = 16 * 1024
 
@@ -102,6 +103,12 @@ export class PoolTask {
   readonly submittedAt: number
   /** Its place in the queue, from submission to the end. */
   entry: AdmissionQueue.Entry<PoolTask> | undefined = undefined
+  /** What of the payload moves when it is sent. */
+  readonly transfer: ReadonlyArray<Transferable> | undefined
+  /** Whether it was sent, perhaps in vain. */
+  sent = false
+  /** Whether parts of the payload are copied, and then detached as if they had moved. */
+  readonly #detaches: boolean
   /** Whether it may lie in the port of a worker that is busy: it must be possible to take it back, and not cost much to copy ahead. */
   readonly prefetchable: boolean
   /** The thread that holds it, and in which slot. */
@@ -115,7 +122,10 @@ export class PoolTask {
     this.kind = kind
     this.request = request
     this.submittedAt = now
-    this.prefetchable = request.transfer === undefined && weigh(request.payload) <= maxPrefetchedBytes
+    const light = weigh(request.payload) <= maxPrefetchedBytes
+    this.#detaches = light && request.transfer?.every((part) => part instanceof ArrayBuffer) === true
+    this.transfer = this.#detaches ? undefined : request.transfer
+    this.prefetchable = light && this.transfer === undefined
     this.#caller = request.caller
   }
 
@@ -131,7 +141,7 @@ export class PoolTask {
 
   /** Whether it can be sent again: a payload that was moved is gone. */
   get repeatable(): boolean {
-    return this.request.transfer === undefined
+    return this.transfer === undefined
   }
 
   stopTimer(): void {
@@ -144,6 +154,15 @@ export class PoolTask {
     const caller = this.#caller
     this.#caller = undefined
     this.stopTimer()
+    if (this.#detaches && this.sent) for (const part of this.request.transfer!) detach(part as ArrayBuffer)
     caller?.settle(this, outcome)
+  }
+}
+
+const detach = (buffer: ArrayBuffer): void => {
+  try {
+    if (!buffer.detached) buffer.transfer(0)
+  } catch {
+    // The memory of a WebAssembly module stays where it is.
   }
 }

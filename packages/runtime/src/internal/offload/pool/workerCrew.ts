@@ -29,6 +29,12 @@ export interface CrewEvents extends Pick<WorkerEvents, "answer" | "news" | "unse
 /** Calls back after some milliseconds, unless the returned function is called before. */
 export type After = (millis: number, callback: () => void) => () => void
 
+/**
+ * When to start a spare, in milliseconds. To start a thread costs this one some milliseconds and then occupies a core: what waits goes
+ * first.
+ */
+const spareDelay = 10
+
 const backoffBase = 100
 const backoffMax = 5000
 
@@ -119,9 +125,10 @@ export class WorkerCrew {
 
   /** Starts as many threads as are missing, later if they keep dying. */
   replenish(): void {
-    // Spares are for later: they must not slow down the start of those that are needed now.
-    const wanted = this.#places + (this.complete ? this.#options.spares : 0)
-    const delay = this.#failures <= 1 ? 0 : Math.min(backoffMax, backoffBase * 2 ** (this.#failures - 2))
+    const { complete } = this
+    const wanted = this.#places + (complete ? this.#options.spares : 0)
+    const backoff = this.#failures <= 1 ? 0 : Math.min(backoffMax, backoffBase * 2 ** (this.#failures - 2))
+    const delay = complete ? Math.max(backoff, spareDelay) : backoff
     while (!this.#closing && this.threads.size - this.#closed + this.#scheduledStarts < wanted) {
       if (delay === 0) {
         this.#start()

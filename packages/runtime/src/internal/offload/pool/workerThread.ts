@@ -182,7 +182,8 @@ export class WorkerThread {
     this.occupied++
     task.worker = this
     task.slot = slot
-    if (kind.meanRun < longEnough && request.transfer === undefined) return this.#sendSoon(task, slot)
+    task.sent = true
+    if (kind.meanRun < longEnough && task.transfer === undefined) return this.#sendSoon(task, slot)
     // Those before it go first.
     this.#flush()
     this.#sendTask(task, slot)
@@ -190,7 +191,7 @@ export class WorkerThread {
 
   #sendTask(task: PoolTask, slot: number): void {
     try {
-      this.#send(toMessage(task, slot), task.request.transfer)
+      this.#send(toMessage(task, slot), task.transfer)
     } catch (error) {
       this.#events.unsendable(this, slot, toErrorData(error))
     }

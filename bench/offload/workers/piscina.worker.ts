@@ -1,0 +1,7 @@
+import { move as moved } from "piscina"
+import { echo } from "../tasks.ts"
+import type { Bytes } from "../tasks.ts"
+
+export { burn, echo, meet, nothing, sleep, spin } from "../tasks.ts"
+
+export const move = (payload: { readonly bytes: Bytes }): unknown => moved(echo(payload))
