@@ -135,6 +135,17 @@ export const offloadRun = Metric.histogram("spillway_offload_run_seconds", {
 })
 
 /**
+ * Counter `spillway_offload_workers_started_total`: worker threads started, the first and those that replaced others, by `offload`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const offloadWorkersStarted = Metric.counter("spillway_offload_workers_started_total", {
+  description: "Worker threads that were started",
+  incremental: true
+})
+
+/**
  * Counter `spillway_offload_workers_ended_total`: workers that ended, by `offload` and `cause` (`killed`, `crashed`, `closed`).
  *
  * @category metrics

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schedule } from "effect"
+import { Effect, Fiber, Metric, Schedule } from "effect"
 import { Offload } from "@spillway/runtime"
 import { makeFlags, raised } from "./fixtures/flags.ts"
 import { FlowOffload, worker } from "./fixtures/flow.ts"
@@ -96,6 +96,46 @@ describe("Offload.layerThreads, size", () => {
       assert.isTrue(workers[0]!.utilization > 0 && workers[0]!.utilization <= 1)
     }).pipe(provide({ name: "test/stats" }))
   )
+
+  it.live("shows the same in metrics, and takes its gauges along when it ends", () => {
+    const registry = new Map()
+    const read = Effect.map(
+      Metric.snapshot,
+      (all) =>
+        new Map(
+          all.map(({ attributes, id, state }) => [
+            `${id} ${attributes?.["cause"] ?? attributes?.["outcome"] ?? attributes?.["worker"] ?? ""}`.trim(),
+            state
+          ])
+        )
+    )
+    return Effect.gen(function* () {
+      const during = yield* Effect.gen(function* () {
+        const flow = yield* FlowOffload
+        yield* flow.tick({ flags: makeFlags() })
+        yield* Effect.exit(flow.hold({ millis: 20_000, flags: makeFlags() }, { timeout: "1 millis" }))
+        yield* eventually(flow, (stats) => stats.killed === 1 && stats.workers.length === 1)
+        return yield* read
+      }).pipe(provide({ name: "test/metrics", killGrace: 0 }))
+      const count = (key: string) => (during.get(key) as Metric.CounterState<number> | undefined)?.count
+      const value = (key: string) => (during.get(key) as Metric.GaugeState<number> | undefined)?.value
+      assert.strictEqual(count("spillway_offload_tasks_total succeeded"), 1)
+      assert.strictEqual(count("spillway_offload_tasks_total timedOut"), 1)
+      assert.strictEqual(count("spillway_offload_workers_ended_total killed"), 1)
+      assert.isAtLeast(count("spillway_offload_workers_started_total")!, 2)
+      assert.strictEqual((during.get("spillway_offload_wait_seconds") as Metric.HistogramState).count, 2)
+      assert.strictEqual((during.get("spillway_offload_run_seconds") as Metric.HistogramState).count, 2)
+      assert.strictEqual(value("spillway_offload_workers"), 1)
+      assert.strictEqual(value("spillway_offload_running"), 0)
+      assert.strictEqual(value("spillway_offload_queued"), 0)
+      assert.isAtMost(value("spillway_offload_utilization_ratio 0")!, 1)
+      const after = Array.from((yield* read).keys())
+      assert.deepStrictEqual(
+        after.filter((key) => /_(workers|running|queued|spares)$|utilization|started/.test(key)),
+        []
+      )
+    }).pipe(Effect.provideService(Metric.MetricRegistry, registry))
+  })
 
   it.live("dies of options outside their range", () =>
     Effect.gen(function* () {

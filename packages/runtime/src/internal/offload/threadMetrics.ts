@@ -65,7 +65,7 @@ export class ThreadMetrics {
     return counter
   }
 
-  /** Registers the gauges, which are read when they are exported. Returns how to remove them. */
+  /** Registers what is read when it is exported. Returns how to remove them. */
   registerGauges(pool: ThreadPool, places: number): () => void {
     const offload = this.#offload
     const gauge = (metric: Metric.Gauge<number>, value: () => number, more: Record<string, string> = {}) =>
@@ -74,7 +74,13 @@ export class ThreadMetrics {
         update: () => {},
         modify: () => {}
       })
+    const started = Metric.withAttributes(RuntimeMetrics.offloadWorkersStarted, { offload })
     const registrations = [
+      Metric.registerUnsafe(started, this.#context, {
+        get: () => ({ count: pool.crew.started, incremental: true }),
+        update: () => {},
+        modify: () => {}
+      }),
       gauge(RuntimeMetrics.offloadRunning, () => pool.running),
       gauge(RuntimeMetrics.offloadQueued, () => pool.queued),
       gauge(RuntimeMetrics.offloadWorkers, () => pool.crew.ready),
