@@ -107,10 +107,11 @@ export class ThreadPool {
       this.#end(task, { type: "unavailable", trouble: this.crew.trouble })
       return task
     }
-    this.#makeRoom()
+    this.#makeRoom(task.prefetchable)
     // Also where nothing may wait, and so nothing ever does.
-    if (this.#next === undefined && !this.queue.closed && this.crew.grow(this.queue.queued + 1)) this.#makeRoom()
-    if (this.#next === undefined && request.priority < priorities - 1) this.#makePlaceFor(request.priority)
+    const grown = this.#next === undefined && !this.queue.closed && this.crew.grow(this.queue.queued + 1)
+    if (grown) this.#makeRoom(task.prefetchable)
+    if (this.#next === undefined && request.priority < priorities - 1) this.#makePlaceFor(task)
     task.entry = this.queue.offer(task, now, request.priority)
     if (task.entry.state === "Admitted") this.#dispatch(task, now)
     else this.#decided(task, now)
@@ -200,7 +201,7 @@ export class ThreadPool {
   }
 
   /** Makes prefetched tasks wait in the queue again when one more urgent would be refused for them. */
-  #makePlaceFor(priority: number): void {
+  #makePlaceFor({ prefetchable, request: { priority } }: PoolTask): void {
     if (this.queue.queued < this.queue.maxQueued) return
     for (const worker of this.crew.active) {
       if (worker.prefetched === 0) continue
@@ -208,13 +209,16 @@ export class ThreadPool {
         if (task !== undefined && task.request.priority > priority) this.#takeBackTask(worker, task)
       }
     }
-    this.#makeRoom()
+    this.#makeRoom(prefetchable)
   }
 
   /** Acts on the fate of a task that was not admitted. */
   #decided(task: PoolTask, now: number): void {
     const { state } = task.entry!
-    if (state === "Waiting") return this.#armExpiry(now)
+    if (state === "Waiting") {
+      if (!task.prefetchable) this.#unprefetchable++
+      return this.#armExpiry(now)
+    }
     if (state === "Admitted" || state === "Cancelled") return
     if (state === "Closed" || state === "Evicted") return this.#end(task, this.#unavailable())
     this.#end(task, { type: "saturated", refusal: state })
