@@ -48,10 +48,13 @@ const cancelLines = ({ cancel }: Rows): ReadonlyArray<Line> => {
 const overheadLines = ({ overhead }: Rows): ReadonlyArray<Line> => {
   const ours = overhead?.results.find(({ name }) => name === ourName)
   if (overhead === undefined || ours === undefined) return []
+  const bare = overhead.results.find(({ name }) => name === "bare messages")
   return overhead.callerCounts.map((callers, i) => {
     const micros = spread(ours.rounds.map((round) => round[i]!))
     const what = `a task of 1 ms, ${overhead.workers} workers, ${callers} callers: at most 30 us more`
-    return [what, median(micros, number, " us"), micros.median <= 30]
+    const floor =
+      bare === undefined ? "" : `; bare messages: ${number(spread(bare.rounds.map((round) => round[i]!)).median)} us`
+    return [what, median(micros, number, " us") + floor, micros.median <= 30]
   })
 }
 

@@ -183,6 +183,11 @@ export class AdmissionQueue<A> {
     return this.#limit
   }
 
+  /** The mean time in milliseconds for which the last permits were out, or `undefined` before the first came back. */
+  get meanHold(): number | undefined {
+    return this.#meanHold
+  }
+
   /** The longest the queue may become by `offer`. It is longer for a while after `requeue`, or after `resize` made it smaller. */
   get maxQueued(): number {
     return this.#maxQueued

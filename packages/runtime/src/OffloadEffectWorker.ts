@@ -51,7 +51,7 @@ export type Handlers<Rpcs extends Rpc.Any, E = never> = Layer.Layer<
  * `Rpc.fork` has no effect: how many tasks a worker runs at once is the pool's `concurrency`. There are no headers, and all tasks have
  * the same `client`.
  *
- * Throws an `Error` outside a worker of an offload pool.
+ * Throws an `Error` outside a worker of an offload pool, and when called again.
  *
  * **Example** (One task)
  *

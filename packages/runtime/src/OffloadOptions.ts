@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { ResourceLimits } from "node:worker_threads"
+import type { ResourceLimits, WorkerOptions } from "node:worker_threads"
 import type * as Duration from "effect/Duration"
 import type * as AdmissionQueue from "./AdmissionQueue.ts"
 
@@ -50,7 +50,8 @@ export interface CallOptions {
  */
 export interface StreamOptions extends CallOptions {
   /**
-   * How many items the worker may be ahead of the consumer: at that number it waits, and its thread with it. An integer from 1.
+   * How many items the worker may be ahead of the consumer: at that number it waits, and its thread with it. An integer from 1 to
+   * 2147483647.
    *
    * @default 16
    */
@@ -160,7 +161,7 @@ export interface ThreadsOptions extends Options {
   readonly minWorkers?: number | undefined
   /**
    * The most workers that there are. More than `minWorkers`, there is one more as soon as a task has to wait and none is on its way,
-   * and one less when it has had nothing to do for `idleTimeout`. An integer from `minWorkers`.
+   * and one less when it has had nothing to do for `idleTimeout`. An integer from `minWorkers`, and from `workers` if that is given.
    *
    * @default `workers`
    */
@@ -233,6 +234,26 @@ export interface ThreadsOptions extends Options {
    * @default those of Node.js
    */
   readonly resourceLimits?: ResourceLimits | undefined
+  /**
+   * The environment variables of each worker, as `node:worker_threads` takes them: a record instead of those of the process, or
+   * `SHARE_ENV`.
+   *
+   * @default a copy of `process.env`
+   */
+  readonly env?: WorkerOptions["env"]
+  /**
+   * The options of Node.js for each worker, such as `--import`. Those that concern the whole process (V8's, `--max-old-space-size`) are
+   * refused: the layer dies.
+   *
+   * @default those of the process
+   */
+  readonly execArgv?: ReadonlyArray<string> | undefined
+  /**
+   * What is appended to `process.argv` in each worker.
+   *
+   * @default nothing
+   */
+  readonly argv?: ReadonlyArray<string> | undefined
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Transferable } from "node:worker_threads"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import type * as RpcSchema from "effect/rpc/RpcSchema"
+import { noMiddlewares } from "./internal/offload/protocol.ts"
 import type { Boot } from "./internal/offload/protocol.ts"
 import { toBatches } from "./internal/offload/worker/streaming.ts"
 import { TaskFailure } from "./internal/offload/worker/task.ts"
@@ -32,8 +33,8 @@ export {
  */
 export interface TaskContext<in E> {
   /**
-   * Aborts when the caller was interrupted or the task's time is over. `signal.aborted` is up to date inside a synchronous loop too,
-   * which is how a computation can end of its own accord instead of with its thread.
+   * Aborts when the caller was interrupted or the task's time is over. `signal.aborted` and `signal.throwIfAborted()` are up to date
+   * inside a synchronous loop too, which is how a computation can end of its own accord instead of with its thread.
    */
   readonly signal: AbortSignal
   /** The time by which the caller needs the answer, in milliseconds of the monotonic clock; `undefined` when there is none. */
@@ -95,7 +96,7 @@ export type Handlers<G extends RpcGroup.Any> = {
 export interface Options {
   /**
    * Runs when the pool closes and this worker's tasks have ended: close files and connections here. Killing a worker skips it. The
-   * pool waits for it for a second.
+   * pool waits for it for a second. Then the thread exits, whatever is still open in it.
    *
    * @default nothing
    */
@@ -108,10 +109,12 @@ export interface Options {
  * **Details**
  *
  * Call it once, at the top level of the worker file. `handlers` are plain functions, or a function that makes them, sync or async,
- * from the pool's `data`: open files and warm up there, once a worker. If it throws, the worker counts as unable to start.
+ * from the pool's `data`: open files and warm up there, once a worker. If it throws, the worker counts as unable to start. So it does
+ * when a task of the contract has middlewares, which only `OffloadEffectWorker` runs.
  *
  * A thrown `fail(error)` is the task's declared error; anything else thrown is a defect that carries the task's name and the error's
- * name, message and stack. The worker lives on in both cases. Throws an `Error` outside a worker of an offload pool.
+ * name, message and stack. The worker lives on in both cases. Throws an `Error` outside a worker of an offload pool, and when called
+ * again.
  *
  * **Example** (One task)
  *
@@ -135,10 +138,14 @@ export const serve = <G extends RpcGroup.Any, Data = undefined>(
 }
 
 const toRunners = ({ tasks }: Boot, handlers: Readonly<Record<string, Runner>>): Readonly<Record<string, Runner>> => {
+  const guarded = tasks.filter(({ middlewares }) => middlewares === true)
+  if (guarded.length > 0) throw new Error(noMiddlewares(guarded))
   const runners: Record<string, Runner> = {}
   for (const { name, stream } of tasks) {
-    const handler = handlers[name]
-    if (typeof handler !== "function") continue
+    const method = handlers[name]
+    if (typeof method !== "function") continue
+    // It may use `this`.
+    const handler = method.bind(handlers)
     runners[name] = stream ? (payload, task) => toBatches(handler(payload, task)) : handler
   }
   return runners

@@ -372,7 +372,7 @@ describe("Offload.layerThreads", () => {
         const broken = yield* cannotStart(new URL("data:text/javascript,throw new Error('no database')"))
         assert.include(broken.message, "no database")
         const silent = yield* cannotStart(new URL("data:text/javascript,"))
-        assert.include(silent.message, "exited with code 0")
+        assert.include(silent.message, "it ended without calling serve")
       })
     )
 

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import { Deadline } from "@spillway/runtime"
 import { OffloadDefect } from "@spillway/runtime/OffloadError"
+import { EdgeOffload } from "./fixtures/edges.ts"
 import { makeFlags, raised } from "./fixtures/flags.ts"
 import { Broken, FlowOffload, worker } from "./fixtures/flow.ts"
 
@@ -157,4 +158,27 @@ describe("Offload.layerThreads, streams", () => {
       assert.throws(() => flow.count({ to: 1, flags: makeFlags() }, { bufferSize: 0 }), /bufferSize must be/)
     }).pipe(provide())
   )
+
+  it.live("takes batches of more items than a call may have arguments", () => {
+    const items = Array.from({ length: 1_000_000 }, (_, n) => n)
+    const unused = () => undefined as never
+    const inline = EdgeOffload.layerInline({
+      payload: unused,
+      success: unused,
+      checked: unused,
+      leaving: unused,
+      later: unused,
+      error: unused,
+      items: unused,
+      process: unused,
+      numbers: () => Stream.fromArray(items),
+      size: unused,
+      late: unused,
+      threadId: unused
+    })
+    return Effect.gen(function* () {
+      const numbers = (yield* EdgeOffload).numbers({ to: 0 }, { bufferSize: items.length })
+      assert.strictEqual(yield* Stream.runCount(numbers), items.length)
+    }).pipe(Effect.provide(inline))
+  })
 })

@@ -5,7 +5,8 @@ import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Schema, Scope, Stre
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Deadline, Offload, OffloadEffectWorker } from "@spillway/runtime"
 import { OffloadDefect } from "@spillway/runtime/OffloadError"
-import { Effects, effectsWorker, makeFlags, raise, raised, Refused, Traced, tracedWorker } from "./fixtures/effects.ts"
+import { Effects, effectsWorker, raise, Refused, Traced, tracedWorker } from "./fixtures/effects.ts"
+import { makeFlags, raised } from "./fixtures/flags.ts"
 import type { Data } from "./fixtures/effects.ts"
 
 class EffectsOffload extends Offload.Service<EffectsOffload>()("test/Effects", Effects) {}

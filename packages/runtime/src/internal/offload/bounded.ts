@@ -23,9 +23,9 @@ import { BoundedCall } from "./boundedCall.ts"
 import type { Ending } from "./boundedCall.ts"
 import { CallMetrics } from "./callMetrics.ts"
 import type { CallOptions, Executor } from "./executor.ts"
-import { resolveBufferSize } from "./options.ts"
+import { resolveBufferSize, resolveTimeout } from "./options.ts"
 import { offloadError } from "./outcome.ts"
-import { StreamBuffer } from "./streamBuffer.ts"
+import { pullFrom, StreamBuffer } from "./streamBuffer.ts"
 import type { TaskDefinition } from "./taskDefinition.ts"
 
 export interface BoundedOptions extends Omit<Bulkhead.Options, "maxConcurrent"> {
@@ -62,7 +62,7 @@ export const makeBounded = Effect.fnUntraced(function* (
     Effect.sync(() => new Bounded(options, backend, context)),
     (bounded) => bounded.close
   )
-  yield* bounded.metrics.gauges
+  yield* bounded.metrics.observed
   return bounded
 })
 
@@ -99,7 +99,13 @@ class Bounded implements Executor {
           Effect.sync(() => this.#begin(caller, task, payload, { ...options, bufferSize }, settle, buffer.items)),
           (call) => Effect.sync(() => call.end(Exit.interrupt()))
         )
-        return Effect.map(begun, (call) => Stream.fromPull(Effect.succeed(this.#pullFrom(call, buffer))))
+        const pull = (call: BoundedCall) =>
+          pullFrom(buffer, {
+            grant: (consumed) => call.onGrant?.(consumed),
+            decode: (items) => this.#backend.decodeItems(task, items),
+            end: (exit) => (Exit.isSuccess(exit) ? Cause.done() : (exit as Exit.Exit<never, unknown>))
+          })
+        return Effect.map(begun, (call) => Stream.fromPull(Effect.succeed(pull(call))))
       })
     )
   }
@@ -116,18 +122,6 @@ class Bounded implements Executor {
     yield* Fiber.awaitAll(fibers)
   })
 
-  /** Takes all that was emitted. The items of the last pull are done with now, and room for new ones. */
-  #pullFrom(call: BoundedCall, buffer: StreamBuffer<End>) {
-    return Effect.flatMap(
-      buffer.take((consumed) => call.onGrant?.(consumed)),
-      (taken) => {
-        if (Array.isArray(taken)) return this.#backend.decodeItems(call.request.task, taken)
-        const { outcome } = taken as Exclude<typeof taken, ReadonlyArray<unknown>>
-        return Exit.isSuccess(outcome) ? Cause.done() : (outcome as Exit.Exit<never, unknown>)
-      }
-    )
-  }
-
   #begin(
     caller: Fiber.Fiber<unknown, unknown>,
     task: TaskDefinition,
@@ -136,14 +130,13 @@ class Bounded implements Executor {
     resume: (exit: End) => void,
     emit: (items: ReadonlyArray<unknown>) => void
   ): BoundedCall {
-    const { timeout } = options
     const call = new BoundedCall(
       {
         task,
         payload,
         options,
         deadline: caller.getRef(CurrentDeadline),
-        timeout: timeout === undefined ? this.#options.timeout : Duration.toMillis(Duration.fromInputUnsafe(timeout)),
+        timeout: resolveTimeout(task, options, this.#options.timeout),
         caller
       },
       now(caller),

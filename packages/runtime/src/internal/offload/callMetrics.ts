@@ -1,4 +1,4 @@
-/** The metrics of calls that run in this process, or on another machine, and the same numbers as one value. */
+/** The metrics of calls, wherever they run, and the same numbers as one value. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
@@ -57,26 +57,45 @@ export class CallMetrics {
     this.#run.updateUnsafe(ran / 1000, this.#context)
   }
 
-  /** Registers the gauges, which are read when they are exported, until the scope closes. */
-  get gauges() {
-    const gauge = (metric: Metric.Gauge<number>, value: () => number) =>
-      Metric.registerUnsafe(Metric.withAttributes(metric, { offload: this.#offload }), this.#context, {
-        get: () => ({ value: value() }),
-        update: () => {},
-        modify: () => {}
-      })
+  /** Counts something that happens rarely. */
+  count(metric: Metric.Counter<number>, attributes: Record<string, string>): void {
+    Metric.withAttributes(metric, { offload: this.#offload, ...attributes }).updateUnsafe(1, this.#context)
+  }
+
+  /** Registers what is read when it is exported, until the scope closes. */
+  get observed() {
     return Effect.acquireRelease(
-      Effect.sync(() => [
-        gauge(RuntimeMetrics.offloadRunning, () => this.#level().running),
-        gauge(RuntimeMetrics.offloadQueued, () => this.#level().queued)
-      ]),
+      Effect.sync(() => this.observe()),
       (registrations) => Effect.sync(() => registrations.forEach((registration) => registration.remove()))
     )
   }
 
+  protected observe(): Array<Metric.Registration> {
+    return [
+      this.gauge(RuntimeMetrics.offloadRunning, () => this.#level().running),
+      this.gauge(RuntimeMetrics.offloadQueued, () => this.#level().queued)
+    ]
+  }
+
+  protected gauge(metric: Metric.Gauge<number>, value: () => number, more?: Record<string, string>) {
+    return this.register(metric, () => ({ value: value() }), more)
+  }
+
+  protected register<Input, State>(
+    metric: Metric.Metric<Input, State>,
+    get: () => State,
+    more: Record<string, string> = {}
+  ): Metric.Registration {
+    const attributes = { offload: this.#offload, ...more }
+    const hooks = { get, update: () => {}, modify: () => {} }
+    return Metric.registerUnsafe(Metric.withAttributes(metric, attributes), this.#context, hooks)
+  }
+
   get stats(): Stats {
+    const { queued, running } = this.#level()
     return {
-      ...this.#level(),
+      running,
+      queued,
       ended: { ...this.#ended },
       wait: this.#wait.valueUnsafe(this.#context),
       run: this.#run.valueUnsafe(this.#context),

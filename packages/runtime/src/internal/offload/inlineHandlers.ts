@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as Stream from "effect/Stream"
 import type { InlineRunner, InlineTask } from "./inlineTask.ts"
+import { noMiddlewares } from "./protocol.ts"
 import type { TaskDefinition } from "./taskDefinition.ts"
 import { makeWorkerCodec } from "./worker/effectCodec.ts"
 import { failWith, invoke } from "./worker/effectRunner.ts"
@@ -29,12 +30,17 @@ export const makeRunners = (
   return runners as ReadonlyArray<InlineRunner>
 }
 
-/** Runs a function, and the effect or stream that it returns in the context of the layer. */
+/**
+ * Runs a function, and the effect or stream that it returns in the context of the layer. Throws an `Error` for a task with middlewares.
+ */
 export const fromFunctions =
   (functions: Readonly<Record<string, InlineFunction | undefined>>, context: Context.Context<never>) =>
-  ({ name, stream }: TaskDefinition): InlineRunner | undefined => {
-    const handler = functions[name]
-    if (typeof handler !== "function") return undefined
+  (definition: TaskDefinition): InlineRunner | undefined => {
+    const { middlewares, name, stream } = definition
+    if (middlewares) throw new Error(`Offload.layerInline: ${noMiddlewares([definition])}`)
+    const method = functions[name]
+    if (typeof method !== "function") return undefined
+    const handler = method.bind(functions)
     const fork = (effect: Effect.Effect<unknown, unknown>, task: InlineTask) =>
       task.fork(
         Effect.mapError(effect, (error) => new TaskFailure(error)),

@@ -35,6 +35,11 @@ export const resolveThreads = (
 ): ResolvedThreads => {
   const { workers, ...bounds } = resolve("layerThreads", id, options)
   const check = checks("layerThreads")
+  if (options.workers !== undefined && options.maxWorkers !== undefined && options.workers > options.maxWorkers) {
+    throw new RangeError(
+      `Offload.layerThreads: workers must be at most maxWorkers (${options.maxWorkers}), got ${workers}`
+    )
+  }
   const minWorkers = check.integer(
     "minWorkers",
     options.minWorkers ?? Math.min(workers, options.maxWorkers ?? workers),
@@ -53,19 +58,30 @@ export const resolveThreads = (
     maxTasks: check.integerOrInfinity("maxTasks", options.maxTasks ?? defaults.maxTasks, 1),
     maxHeap: check.positive("maxHeap", options.maxHeap ?? defaults.maxHeap) * 1024 * 1024,
     spares: check.integer("spares", options.spares ?? defaults.spares, 0),
-    killGrace: millis(options.killGrace ?? defaults.killGrace),
+    killGrace: check.notNegative("killGrace", millis(options.killGrace ?? defaults.killGrace)),
     startTimeout: check.positive("startTimeout", millis(options.startTimeout ?? defaults.startTimeout)),
     maxStartAttempts: check.integer("maxStartAttempts", options.maxStartAttempts ?? defaults.maxStartAttempts, 1),
     resourceLimits: options.resourceLimits,
+    own: { argv: options.argv?.slice(), env: options.env, execArgv: options.execArgv?.slice() },
     drainTimeout: Duration.fromInputUnsafe(options.drainTimeout ?? defaults.drainTimeout)
   }
 }
+
+/** The most that a 32 bit cell of shared memory counts. */
+const maxBufferSize = 2 ** 31 - 1
 
 /** How many items of a stream may be under way. */
 export const resolveBufferSize = (
   { name }: TaskDefinition,
   { bufferSize = defaults.bufferSize }: CallOptions
-): number => checks(name).integer("bufferSize", bufferSize, 1)
+): number => {
+  if (Number.isInteger(bufferSize) && bufferSize >= 1 && bufferSize <= maxBufferSize) return bufferSize
+  throw new RangeError(`Offload.${name}: bufferSize must be an integer from 1 to ${maxBufferSize}, got ${bufferSize}`)
+}
+
+/** Milliseconds that a task may run, where its call says so. */
+export const resolveTimeout = ({ name }: TaskDefinition, { timeout }: CallOptions, otherwise: number): number =>
+  timeout === undefined ? otherwise : checks(name).positive("timeout", millis(timeout))
 
 const checks = (where: string) => {
   const integer = (option: string, value: number, least: number): number => {
@@ -76,6 +92,10 @@ const checks = (where: string) => {
     integer,
     integerOrInfinity: (option: string, value: number, least: number): number =>
       value === Infinity ? value : integer(option, value, least),
+    notNegative: (option: string, value: number): number => {
+      if (value >= 0) return value
+      throw new RangeError(`Offload.${where}: ${option} must be 0 or above, got ${value}`)
+    },
     positive: (option: string, value: number): number => {
       if (value > 0) return value
       throw new RangeError(`Offload.${where}: ${option} must be above 0, got ${value}`)

@@ -10,6 +10,8 @@
  *
  * The pool makes all transitions except `Posted -> Running`, which is the worker's claim.
  */
+import type { MessagePort } from "node:worker_threads"
+
 export const Cell = { Free: 0, Posted: 1, Running: 2, Revoked: 3, Aborted: 4 } as const
 
 /** The shared memory of one worker, one element of each array for a slot. */
@@ -35,6 +37,8 @@ export const makeSharedSlots = (slots: number): SharedSlots => {
 
 /** What a worker finds under `workerDataKey` in its `workerData`. */
 export interface Boot {
+  /** The end of the worker of the channel between the two. */
+  readonly port: MessagePort
   readonly slots: SharedSlots
   /** How many tasks it runs at once; further ones wait in its slots. */
   readonly concurrency: number
@@ -49,6 +53,14 @@ export interface TaskName {
   readonly name: string
   /** Whether it answers with many values. */
   readonly stream: boolean
+  /** Whether it is to be run with middlewares. */
+  readonly middlewares?: boolean | undefined
+}
+
+/** Why plain functions cannot serve some tasks. To leave middlewares out in silence would leave out authorization too. */
+export const noMiddlewares = (tasks: ReadonlyArray<TaskName>): string => {
+  const names = tasks.map(({ name }) => `"${name}"`).join(", ")
+  return `plain functions run without middlewares, and ${names} has some: serve a layer of handlers instead (OffloadEffectWorker)`
 }
 
 export const workerDataKey = "@spillway/runtime/Offload"

@@ -1,4 +1,5 @@
 /** The consumer's end of a stream from a worker: the items that have arrived, and how the stream ended. */
+import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import type { Outcome } from "./pool/poolTask.ts"
 
@@ -9,7 +10,8 @@ export class StreamBuffer<End = Outcome> {
   #wake: (() => void) | undefined = undefined
 
   readonly items = (items: ReadonlyArray<unknown>): void => {
-    this.#items.push(...items)
+    // A batch may have more items than a call may have arguments.
+    for (const item of items) this.#items.push(item)
     this.#wake?.()
   }
 
@@ -44,3 +46,14 @@ export class StreamBuffer<End = Outcome> {
     return items
   }
 }
+
+/** Takes all that has arrived, for `Stream.fromPull`. The items of the last pull are done with now, and room for new ones. */
+export const pullFrom = <End>(
+  buffer: StreamBuffer<End>,
+  on: {
+    readonly grant: (consumed: number) => void
+    readonly decode: (items: ReadonlyArray<unknown>) => Effect.Effect<Arr.NonEmptyReadonlyArray<unknown>>
+    readonly end: (outcome: End) => Effect.Effect<never, unknown>
+  }
+): Effect.Effect<Arr.NonEmptyReadonlyArray<unknown>, unknown> =>
+  Effect.flatMap(buffer.take(on.grant), (taken) => ("outcome" in taken ? on.end(taken.outcome) : on.decode(taken)))

@@ -1,6 +1,7 @@
 /** A task of a contract, and its schemas as functions. What does not fit them is a bug of this program: a defect that names the task. */
 import type { Transferable as TransferItem } from "node:worker_threads"
 import type * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -17,6 +18,7 @@ export interface TaskDefinition {
   /** Its place in the contract. */
   readonly index: number
   readonly stream: boolean
+  readonly middlewares: boolean
   readonly cancellation: "kill" | "cooperative"
   readonly rpc: Rpc.AnyWithProps
   readonly codec: TaskCodec
@@ -47,6 +49,7 @@ export const makeDefinitions = (group: {
       name: rpc._tag,
       index,
       stream: RpcSchema.isStreamSchema(rpc.successSchema),
+      middlewares: rpc.middlewares.size > 0,
       cancellation: Context.get(rpc.annotations, Cancellation),
       rpc,
       codec: Context.get(rpc.annotations, Unchecked) ? uncheckedCodec : makeCodec(rpc)
@@ -58,9 +61,16 @@ type Parse = (u: unknown) => Effect.Effect<unknown>
 const makeCodec = (rpc: Rpc.AnyWithProps): TaskCodec => {
   const { errorSchema, payloadSchema, successSchema } = rpc
   const defect = (cause: unknown) => Effect.die(new OffloadDefect({ task: rpc._tag, cause }))
+  /** Also a schema whose functions throw is a bug of this task. */
+  const unfit = (cause: Cause.Cause<never>) =>
+    Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : defect(Cause.squash(cause))
   // The types of a task's schemas are known to the caller, whose signature names the services that they need.
   const total = (parse: (u: unknown) => Effect.Effect<unknown, Schema.SchemaError, unknown>): Parse => {
-    return (u) => Effect.catchEager(parse(u), defect) as Effect.Effect<unknown>
+    return (u) => {
+      const parsed = parse(u) as Effect.Effect<unknown>
+      if (!isDone(parsed)) return Effect.catchCause(parsed, unfit)
+      return Exit.isFailure(parsed) ? unfit(parsed.cause) : parsed
+    }
   }
   const stream = RpcSchema.isStreamSchema(successSchema) ? successSchema : undefined
   const failures = new Set([errorSchema, ...Array.from(rpc.middlewares, ({ error }) => error)])

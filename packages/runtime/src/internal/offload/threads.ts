@@ -1,5 +1,7 @@
 /** Tasks on a pool of worker threads: its timers are fibers, its end is a finalizer, its calls are effects and streams. */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,20 +11,22 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CurrentDeadline } from "../../Deadline.ts"
 import type { OffloadError } from "../../OffloadError.ts"
+import { monotonicMillis as clockMillis } from "../monotonic.ts"
+import { makeCrashLog } from "./crashLog.ts"
 import { priorityClass } from "./executor.ts"
 import type { CallOptions, Executor } from "./executor.ts"
-import { resolveBufferSize } from "./options.ts"
+import { resolveBufferSize, resolveTimeout } from "./options.ts"
 import { offloadError, toEffect, unavailable } from "./outcome.ts"
 import { ThreadPool } from "./pool/threadPool.ts"
-import type { PoolOptions } from "./pool/threadPool.ts"
+import type { PoolHost, PoolOptions } from "./pool/threadPool.ts"
 import type { Caller, PoolTask } from "./pool/poolTask.ts"
 import { closeTimeout } from "./pool/workerCrew.ts"
 import type { After } from "./pool/workerCrew.ts"
-import { toErrorData } from "./protocol.ts"
+import { monotonicMillis, toErrorData } from "./protocol.ts"
 import { isDone } from "./taskDefinition.ts"
 import type { EncodedPayload, TaskDefinition } from "./taskDefinition.ts"
 import { toTraceparent } from "./traceparent.ts"
-import { StreamBuffer } from "./streamBuffer.ts"
+import { pullFrom, StreamBuffer } from "./streamBuffer.ts"
 import { ThreadMetrics } from "./threadMetrics.ts"
 
 export interface ThreadsOptions extends PoolOptions {
@@ -30,6 +34,9 @@ export interface ThreadsOptions extends PoolOptions {
   /** Milliseconds: that of calls which do not say. */
   readonly timeout: number
 }
+
+/** That of the threads, whose time no other clock of this side can set: that of a test must not stop what watches over them. */
+const liveClock = Context.get(Context.empty(), Clock.Clock)
 
 /** How long killed threads may take to be gone. */
 const killTimeout = Duration.seconds(5)
@@ -39,25 +46,33 @@ export const makeThreads = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Executor, OffloadError, Scope.Scope> {
   const runTimer = yield* FiberSet.makeRuntime<never, void>()
   const after: After = (millis, callback) => {
-    const fiber = runTimer(Effect.andThen(Effect.sleep(millis), Effect.sync(callback)))
+    const fiber = runTimer(Effect.andThen(liveClock.sleep(Duration.millis(millis)), Effect.sync(callback)))
     return () => fiber.interruptUnsafe()
   }
-  const metrics = new ThreadMetrics(options.name, yield* Effect.context<never>())
-  const pool = yield* Effect.acquireRelease(
-    Effect.sync(() => new ThreadPool(options, { after, ...metrics.host })),
-    (pool) => shutdown(pool, options.drainTimeout)
+  const metrics = new ThreadMetrics(options.name, yield* Effect.context<never>(), () => pool, options.maxWorkers)
+  const crashLog = makeCrashLog(options.name)
+  const host: PoolHost = {
+    after,
+    ended: (task, { type }) => metrics.ended(task.kind.name, type),
+    ran: (_, waited, ran) => metrics.ran(waited, ran),
+    workerEnded: (gone) => {
+      metrics.workerEnded(gone)
+      const log = crashLog(gone)
+      if (log !== undefined) runTimer(log)
+    }
+  }
+  const pool: ThreadPool = yield* Effect.acquireRelease(
+    Effect.sync(() => new ThreadPool(options, host)),
+    (pool) => Effect.provideService(shutdown(pool, options.drainTimeout), Clock.Clock, liveClock)
   )
-  yield* Effect.acquireRelease(
-    Effect.sync(() => metrics.registerGauges(pool, options.maxWorkers)),
-    (remove) => Effect.sync(remove)
-  )
+  yield* metrics.observed
   yield* listen((done) => pool.whenStarted(done))
   const { trouble } = pool.crew
   if (trouble !== undefined) return yield* Effect.fail(offloadError(options.name, () => unavailable(trouble)))
   return {
     run: (task, payload, call) => run(pool, options, task, payload, call),
     stream: (task, payload, call) => stream(pool, options, task, payload, call),
-    stats: Effect.sync(() => metrics.stats(pool))
+    stats: Effect.sync(() => metrics.stats)
   }
 })
 
@@ -119,23 +134,19 @@ const stream = (
           Effect.sync(() => submit(pool, options, fiber, task, encoded, { ...call, bufferSize }, buffer)),
           (poolTask) => Effect.sync(() => pool.cancel(poolTask, { type: "interrupted" }))
         )
-        return Effect.map(submitted, (poolTask) => Stream.fromPull(Effect.succeed(pullFrom(poolTask, buffer))))
+        const pull = (poolTask: PoolTask) =>
+          pullFrom(buffer, {
+            grant: (consumed) => pool.grant(poolTask, consumed),
+            decode: task.codec.decodeItems,
+            end: (outcome) =>
+              outcome.type === "succeeded"
+                ? Cause.done()
+                : (toEffect(poolTask, outcome, task.codec, () => load(pool)) as Effect.Effect<never, unknown>)
+          })
+        return Effect.map(submitted, (poolTask) => Stream.fromPull(Effect.succeed(pull(poolTask))))
       })
     )
   )
-
-  /** Takes all that has arrived. The items of the last pull are done with now, and room for new ones. */
-  function pullFrom(poolTask: PoolTask, buffer: StreamBuffer) {
-    return Effect.flatMap(
-      buffer.take((consumed) => pool.grant(poolTask, consumed)),
-      (taken) => {
-        if (Array.isArray(taken)) return task.codec.decodeItems(taken)
-        const { outcome } = taken as Exclude<typeof taken, ReadonlyArray<unknown>>
-        if (outcome.type === "succeeded") return Cause.done()
-        return toEffect(poolTask, outcome, task.codec, () => load(pool)) as Effect.Effect<never, unknown>
-      }
-    )
-  }
 }
 
 /** Goes on at once when the payload was encoded at once, as it nearly always is. */
@@ -157,7 +168,6 @@ const submit = (
   call: CallOptions,
   caller: Pick<Caller, "settle" | "items">
 ): PoolTask => {
-  const deadline = fiber.getRef(CurrentDeadline)
   /** A listener that throws is a bug of the caller, and ends its task like one. */
   const deliver = (listener: (value: unknown) => void, report: unknown) => {
     try {
@@ -170,8 +180,8 @@ const submit = (
     index: task.index,
     payload: value,
     transfer,
-    deadline: deadline === Infinity ? undefined : deadline,
-    timeout: call.timeout === undefined ? options.timeout : Duration.toMillis(Duration.fromInputUnsafe(call.timeout)),
+    deadline: deadlineOf(fiber),
+    timeout: resolveTimeout(task, call, options.timeout),
     priority: priorityClass[call.priority ?? "normal"],
     mayKill: (call.cancellation ?? task.cancellation) === "kill",
     credit: call.bufferSize ?? 0,
@@ -185,7 +195,15 @@ const submit = (
   return submitted
 }
 
+/** The deadline of the caller by the clock of the threads. */
+const deadlineOf = (fiber: Fiber.Fiber<unknown, unknown>): number | undefined => {
+  const deadline = fiber.getRef(CurrentDeadline)
+  if (deadline === Infinity) return undefined
+  const clock = fiber.getRef(Clock.Clock)
+  return clock === liveClock ? deadline : deadline - clockMillis(clock) + monotonicMillis()
+}
+
 const load = (pool: ThreadPool) => ({
   queued: pool.queued,
-  retryAfter: Duration.millis(Math.ceil(pool.queue.retryAfter()))
+  retryAfter: Duration.millis(Math.ceil(pool.retryAfter()))
 })

@@ -53,7 +53,7 @@ export interface Caller {
  * misses, than the round trip that they would hide. Buffers of at most so many bytes are copied also where they are to move, since that
  * is cheaper, and lets them be sent ahead; then they are detached, so that their size makes no other difference.
  */
-const maxPrefetchedBytes = 16 * 1024
+const maxPrefetchedBytes = 64 * 1024
 
 /** The weight of a new sample in the mean time that a kind of task runs: about the last eight count. */
 const runWeight = 1 / 8
@@ -105,7 +105,7 @@ export class PoolTask {
   entry: AdmissionQueue.Entry<PoolTask> | undefined = undefined
   /** What of the payload moves when it is sent. */
   readonly transfer: ReadonlyArray<Transferable> | undefined
-  /** Whether it was sent, perhaps in vain. */
+  /** Whether it was sent, and not taken back before a thread began it. */
   sent = false
   /** Whether parts of the payload are copied, and then detached as if they had moved. */
   readonly #detaches: boolean
@@ -149,13 +149,14 @@ export class PoolTask {
     this.cancelTimer = undefined
   }
 
-  /** Tells the caller how it ended. Only the first call counts. */
-  settle(outcome: Outcome): void {
+  /** Ends it. Returns how to tell the caller; only the first call does. */
+  settle(outcome: Outcome): (() => void) | undefined {
     const caller = this.#caller
+    if (caller === undefined) return undefined
     this.#caller = undefined
     this.stopTimer()
     if (this.#detaches && this.sent) for (const part of this.request.transfer!) detach(part as ArrayBuffer)
-    caller?.settle(this, outcome)
+    return () => caller.settle(this, outcome)
   }
 }
 

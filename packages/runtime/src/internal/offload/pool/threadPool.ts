@@ -16,6 +16,7 @@ import { Listeners } from "./listeners.ts"
 import { PoolTask, TaskKind, toOutcome } from "./poolTask.ts"
 import type { Outcome, TaskRequest } from "./poolTask.ts"
 import { Reaper } from "./reaper.ts"
+import { Trampoline } from "./trampoline.ts"
 import { WorkerCrew } from "./workerCrew.ts"
 import type { After, CrewOptions } from "./workerCrew.ts"
 import type { Gone, WorkerThread } from "./workerThread.ts"
@@ -36,7 +37,13 @@ export interface PoolHost {
   readonly ended: (task: PoolTask, outcome: Outcome) => void
   /** A worker is done with a task that it began. */
   readonly ran: (task: PoolTask, waited: number, ran: number) => void
-  readonly workerEnded: (gone: Gone) => void
+  readonly workerEnded: (gone: WorkerGone) => void
+}
+
+export interface WorkerGone extends Gone {
+  readonly worker: string
+  /** Whether the caller of a task learns of it. */
+  readonly told: boolean
 }
 
 /** The priority classes, most urgent first. */
@@ -57,6 +64,7 @@ export class ThreadPool {
   #next: WorkerThread | undefined = undefined
   /** How many of the waiting tasks must not be prefetched. While there are any, none is, since nobody knows which comes next. */
   #unprefetchable = 0
+  readonly #callers = new Trampoline()
   #cancelExpiry: (() => void) | undefined = undefined
   #watchesPrefetched = false
 
@@ -84,7 +92,7 @@ export class ThreadPool {
       after: host.after,
       condemned: (worker) => {
         this.#takeBack(worker)
-        this.#pump(monotonicMillis())
+        this.crew.depart(worker)
       }
     })
     this.crew.replenish()
@@ -131,9 +139,15 @@ export class ThreadPool {
     else if (worker !== undefined) this.queue.release()
     else if (this.queue.cancel(task.entry!)) this.#leftQueue(task)
     // This may run the caller, and the caller may come back here: the pool's state is whole by now.
-    this.#end(task, outcome)
+    this.#end(task, !running && isOverdue(task, outcome) ? { type: "deadlinePassed" } : outcome)
     if (running) this.#reaper.watch(worker, task)
     this.#pump(monotonicMillis())
+  }
+
+  /** An estimate in milliseconds of when there will be room for one more task. */
+  retryAfter(): number {
+    const { meanHold } = this.queue
+    return meanHold === undefined ? 1000 : ((this.queued + 1) * meanHold) / this.crew.capacity
   }
 
   /** Lets a stream send so many more items. */
@@ -235,6 +249,7 @@ export class ThreadPool {
     }
     worker.post(task, now)
     if (task.worker === undefined) return
+    this.crew.dispatched(worker)
     if (request.timeout !== Infinity) this.#watchTime(task, request.timeout)
     if (prefetch) this.#watchPrefetched()
   }
@@ -294,9 +309,10 @@ export class ThreadPool {
   }
 
   #end(task: PoolTask, outcome: Outcome): void {
-    if (task.settled) return
+    const settle = task.settle(outcome)
+    if (settle === undefined) return
     this.#host.ended(task, outcome)
-    task.settle(outcome)
+    this.#callers.run(settle)
   }
 
   // What the threads say
@@ -353,8 +369,9 @@ export class ThreadPool {
   /** What becomes of the tasks of a thread that has gone: begun, they failed with it; not begun, they wait again. */
   #onGone(worker: WorkerThread, gone: Gone): void {
     const now = monotonicMillis()
-    this.#host.workerEnded(gone)
     this.#takeBack(worker)
+    const told = worker.tasks.some((task) => task !== undefined && !task.settled)
+    this.#host.workerEnded({ ...gone, worker: worker.name, told })
     for (const task of worker.tasks) {
       if (task === undefined) continue
       const startedAt = worker.startedAt(task)
@@ -376,3 +393,7 @@ export class ThreadPool {
     this.#pump(monotonicMillis())
   }
 }
+
+/** Who is interrupted because its deadline has passed: timers may be early by a millisecond, and cut off the fraction of one. */
+const isOverdue = ({ request: { deadline } }: PoolTask, { type }: Outcome): boolean =>
+  type === "interrupted" && deadline !== undefined && deadline - monotonicMillis() <= 2

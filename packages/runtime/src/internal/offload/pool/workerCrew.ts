@@ -45,8 +45,10 @@ const prefetchAhead = 2
 export const closeTimeout = 1000
 
 export class WorkerCrew {
-  /** The threads that have a place. Those that are not `ready` are on their way out. */
+  /** The threads that have a place. Those that are not `ready` have failed and are about to be gone. */
   readonly active: Array<WorkerThread> = []
+  /** Threads that another one replaces already, though they may still run tasks: these count until they are done. */
+  readonly departing = new Set<WorkerThread>()
   readonly threads = new Set<WorkerThread>()
   /** Why no worker can be had, while that is so. */
   trouble: Trouble | undefined = undefined
@@ -59,12 +61,12 @@ export class WorkerCrew {
   readonly #now: () => number
   #places: number
   #scheduledStarts = 0
-  /** Threads that died of themselves since the last answer: the next start waits for longer. */
-  #failures = 0
-  /** Those of them that never served, since one did. */
+  /** Threads in a row that died while they served. */
+  #crashes = 0
+  /** Threads in a row that never came to serve. */
   #failedStarts = 0
-  /** Retired threads that are on their way out: their replacements need not wait for that. */
-  #closed = 0
+  /** Whether all places were taken once. */
+  #wasComplete = false
   #closing = false
   #cancelShrink: (() => void) | undefined = undefined
 
@@ -91,6 +93,11 @@ export class WorkerCrew {
     return this.active.find((worker) => worker.place === place)
   }
 
+  /** How many tasks can run at once when all places are taken. */
+  get capacity(): number {
+    return this.#places * this.#options.concurrency
+  }
+
   /** Whether every place is taken by a worker that serves. */
   get complete(): boolean {
     return this.ready >= this.#places
@@ -100,25 +107,43 @@ export class WorkerCrew {
   get prefetched(): number {
     let prefetched = 0
     for (const worker of this.active) prefetched += worker.prefetched
+    // What one of these could not give back it has begun, while the answer to the one before is on its way.
+    for (const worker of this.departing) prefetched += worker.prefetched
     return prefetched
   }
 
   /** A worker that can run one more task, else one that will soon get to it. */
   findRoom(mayPrefetch: boolean): WorkerThread | undefined {
+    const free = this.#mayRunMore() ? this.#freest() : undefined
+    if (free !== undefined || !mayPrefetch) return free
+    let soonest: WorkerThread | undefined
+    let least = prefetchAhead
+    for (const worker of this.active) {
+      // One that is not full would run it at once.
+      if (worker.occupied < worker.concurrency || !worker.hasRoom(true)) continue
+      const ahead = worker.expectedWork()
+      if (ahead >= least) continue
+      least = ahead
+      soonest = worker
+    }
+    return soonest
+  }
+
+  /** What departing workers still run takes the room of others. */
+  #mayRunMore(): boolean {
+    if (this.departing.size === 0) return true
+    let running = 0
+    for (const worker of this.departing) running += worker.held - worker.prefetched
+    for (const worker of this.active) running += worker.held - worker.prefetched
+    return running < this.capacity
+  }
+
+  #freest(): WorkerThread | undefined {
     let freest: WorkerThread | undefined
     for (const worker of this.active) {
       if (!worker.hasRoom(false)) continue
       if (worker.occupied === 0) return worker
       if (freest === undefined || worker.occupied < freest.occupied) freest = worker
-    }
-    if (freest !== undefined || !mayPrefetch) return freest
-    let least = prefetchAhead
-    for (const worker of this.active) {
-      if (!worker.hasRoom(true)) continue
-      const ahead = worker.expectedWork()
-      if (ahead >= least) continue
-      least = ahead
-      freest = worker
     }
     return freest
   }
@@ -127,9 +152,9 @@ export class WorkerCrew {
   replenish(): void {
     const { complete } = this
     const wanted = this.#places + (complete ? this.#options.spares : 0)
-    const backoff = this.#failures <= 1 ? 0 : Math.min(backoffMax, backoffBase * 2 ** (this.#failures - 2))
+    const backoff = backoffAfter(Math.max(this.#crashes, this.#failedStarts))
     const delay = complete ? Math.max(backoff, spareDelay) : backoff
-    while (!this.#closing && this.threads.size - this.#closed + this.#scheduledStarts < wanted) {
+    while (!this.#closing && this.threads.size - this.departing.size + this.#scheduledStarts < wanted) {
       if (delay === 0) {
         this.#start()
         continue
@@ -157,24 +182,46 @@ export class WorkerCrew {
     return this.ready > ready
   }
 
-  /** A worker that answers is well: what failed before it no longer counts. It may have answered for the last time. */
+  /** A worker has been given a task, perhaps its last one. */
+  dispatched(worker: WorkerThread): void {
+    if (worker.isSpent) this.#replace(worker)
+  }
+
+  /** A worker that answers is well: what crashed before it no longer counts. */
   answered(worker: WorkerThread): void {
-    this.#failures = 0
+    this.#crashes = 0
     worker.completed++
-    if (worker.completed === this.#options.maxTasks) this.retire(worker)
+    if (worker.isSpent) this.#replace(worker)
   }
 
-  /** Closes a worker that is to be replaced, once it holds nothing any more. */
-  closeIfEmpty(worker: WorkerThread): void {
-    if (worker.state === "retiring") this.#closeRetired(worker)
-  }
-
-  /** Replaces a worker as soon as it is done with what it runs. */
+  /** Replaces a worker, which gives back what it has not begun and ends what it runs. */
   retire(worker: WorkerThread): void {
     if (worker.state !== "ready") return
-    worker.state = "retiring"
     this.#events.retiring(worker)
-    this.#closeRetired(worker)
+    this.#replace(worker)
+  }
+
+  #replace(worker: WorkerThread): void {
+    if (worker.state !== "ready") return
+    worker.state = "retiring"
+    this.depart(worker)
+    this.closeIfEmpty(worker)
+  }
+
+  /** Gives the place of a worker that takes no more tasks to another one. */
+  depart(worker: WorkerThread): void {
+    this.#dismiss(worker)
+    this.departing.add(worker)
+    this.#promote()
+    this.replenish()
+    this.#events.changed()
+  }
+
+  /** Closes a worker that was replaced, once it holds nothing any more. */
+  closeIfEmpty(worker: WorkerThread): void {
+    if (worker.state !== "retiring" || worker.held > 0) return
+    worker.close()
+    worker.cancelTimer = this.#after(closeTimeout, () => worker.kill())
   }
 
   /** Ends all threads: those that are free run their `close`, those that are busy are killed. No more are started. */
@@ -221,6 +268,7 @@ export class WorkerCrew {
     this.trouble = undefined
     this.#spares.push(worker)
     this.#promote()
+    this.#wasComplete ||= this.complete
     this.#events.changed()
     this.replenish()
     this.#trim()
@@ -231,12 +279,12 @@ export class WorkerCrew {
     this.threads.delete(worker)
     this.#dismiss(worker)
     if (gone.cause === "crashed") {
-      this.#failures++
-      if (!worker.served) this.#failedStarts++
+      if (worker.served) this.#crashes++
+      else this.#failedStarts++
     }
-    if (worker.retired) this.#closed--
     this.#promote()
-    if (this.#failedStarts >= this.#options.maxStartAttempts && this.active.length === 0) {
+    const hopeless = this.active.length === 0 || !this.#wasComplete
+    if (this.#failedStarts >= this.#options.maxStartAttempts && hopeless) {
       this.trouble = { worker: this.#options.worker.href, exitCode: gone.exitCode, error: gone.error }
     }
     this.#events.gone(worker, gone)
@@ -245,28 +293,19 @@ export class WorkerCrew {
     this.replenish()
   }
 
-  /** Closes a retired worker that holds nothing any more. A spare has its place from now on. */
-  #closeRetired(worker: WorkerThread): void {
-    if (worker.held > 0) return
-    this.#dismiss(worker)
-    worker.retired = true
-    this.#closed++
-    worker.close()
-    worker.cancelTimer = this.#after(closeTimeout, () => worker.kill())
-    this.#promote()
-    this.replenish()
-    this.#events.changed()
-  }
-
   #dismiss(worker: WorkerThread): void {
     remove(this.active, worker)
     remove(this.#spares, worker)
+    this.departing.delete(worker)
   }
 
   /** Gives spares the places that are empty. */
   #promote(): void {
-    while (this.active.length < this.#places && this.#spares.length > 0) {
-      const worker = this.#spares.shift()!
+    while (this.active.length < this.#places) {
+      const worker = this.#spares.shift()
+      if (worker === undefined) return
+      // One that has failed meanwhile is about to be gone.
+      if (worker.state !== "ready") continue
       const taken = new Set(this.active.map(({ place }) => place))
       worker.place = 0
       while (taken.has(worker.place)) worker.place++
@@ -300,9 +339,15 @@ export class WorkerCrew {
 
   /** Closes the spares that are too many, since places were given up meanwhile. */
   #trim(): void {
-    while (this.#spares.length > this.#options.spares && this.complete) this.retire(this.#spares[0]!)
+    while (this.#spares.length > this.#options.spares && this.complete) {
+      const spare = this.#spares.shift()!
+      this.retire(spare)
+    }
   }
 }
+
+const backoffAfter = (failures: number): number =>
+  failures <= 1 ? 0 : Math.min(backoffMax, backoffBase * 2 ** (failures - 2))
 
 const remove = <A>(items: Array<A>, item: A): void => {
   const index = items.indexOf(item)

@@ -1,6 +1,6 @@
 /** One worker thread with its slots: starts it, passes tasks in and answers out, and says when it is truly gone. */
-import { Worker } from "node:worker_threads"
-import type { ResourceLimits, Transferable } from "node:worker_threads"
+import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads"
+import type { MessagePort, ResourceLimits, Transferable, WorkerOptions as NodeOptions } from "node:worker_threads"
 import { awaitsCredit, Cell, FromWorker, makeSharedSlots, toErrorData, ToWorker, workerDataKey } from "../protocol.ts"
 import type { Answer, Boot, ErrorData, News, RunMessage, SharedSlots, TaskName } from "../protocol.ts"
 import type { PoolTask } from "./poolTask.ts"
@@ -18,6 +18,8 @@ export interface WorkerOptions {
   readonly maxHeap: number
   readonly data: unknown
   readonly resourceLimits: ResourceLimits | undefined
+  /** What of the thread's process is its own. */
+  readonly own: Pick<NodeOptions, "argv" | "env" | "execArgv">
 }
 
 /** How a thread ended. `error` is what it died of, if it did not simply exit. */
@@ -46,6 +48,9 @@ interface LoadSample {
 
 /** Tasks that run for longer than this, in milliseconds, are worth waking a thread for, each by itself. */
 const longEnough = 0.1
+
+/** Worker files that were found to call `serve` again some time after the first call: that they are ready is not to be believed. */
+const servesTwice = new WeakSet<URL>()
 
 const toMessage = ({ kind, request }: PoolTask, slot: number): RunMessage => [
   ToWorker.Run,
@@ -80,15 +85,16 @@ export class WorkerThread {
   place = -1
   /** Whether it ever got ready. */
   served = false
-  /** Whether it was told to close while the pool goes on. */
-  retired = false
   /** Ends the timer that bounds its start or its end. */
   cancelTimer: (() => void) | undefined = undefined
   readonly concurrency: number
   readonly #free: Array<number>
   readonly #shared: SharedSlots
   readonly #maxTasks: number
+  readonly #worker: URL
   readonly #thread: Worker
+  /** Its own, because the `parentPort` of the thread belongs to the code of the user. */
+  readonly #port: MessagePort
   readonly #events: WorkerEvents
   #outbox: Array<readonly [PoolTask, number]> = []
   #cause: Gone["cause"] = "crashed"
@@ -98,6 +104,7 @@ export class WorkerThread {
   constructor(options: WorkerOptions, events: WorkerEvents) {
     const slots = options.concurrency + options.prefetch
     this.#events = events
+    this.#worker = options.worker
     this.#maxTasks = options.maxTasks
     this.name = options.threadName
     this.concurrency = options.concurrency
@@ -105,20 +112,30 @@ export class WorkerThread {
     this.#free = Array.from({ length: slots }, (_, slot) => slot)
     this.#shared = makeSharedSlots(slots)
     const { concurrency, data, maxHeap, tasks } = options
-    const names = tasks.map(({ name, stream }) => ({ name, stream }))
-    const boot: Boot = { slots: this.#shared, concurrency, tasks: names, maxHeap, data }
+    const names = tasks.map(({ middlewares, name, stream }) => ({ name, stream, middlewares }))
+    const { port1, port2 } = new MessageChannel()
+    const boot: Boot = { port: port2, slots: this.#shared, concurrency, tasks: names, maxHeap, data }
     this.#thread = new Worker(options.worker, {
+      ...options.own,
       name: options.threadName,
       workerData: { [workerDataKey]: boot },
+      transferList: [port2],
       ...(options.resourceLimits === undefined ? {} : { resourceLimits: options.resourceLimits })
     })
-    this.#thread.on("message", (message: FromWorker) => this.#receive(message, events))
+    this.#port = port1
+    port1.on("message", (message: FromWorker) => this.#receive(message, events))
     // An answer that cannot be read here leaves nobody knowing which task it was of.
-    this.#thread.on("messageerror", (error) => this.fail(toErrorData(error)))
+    port1.on("messageerror", (error) => this.fail(toErrorData(error)))
+    // The thread keeps the process alive, as long as there is one.
+    port1.unref()
     this.#thread.on("error", (error) => {
       this.#error ??= toErrorData(error)
     })
     this.#thread.on("exit", (exitCode) => {
+      this.#drain(events)
+      if (this.state === "starting" && exitCode === 0) {
+        this.#error ??= { name: "Error", message: "it ended without calling serve", stack: undefined }
+      }
       this.state = "gone"
       events.gone(this, { cause: this.#cause, exitCode, error: this.#error })
     })
@@ -127,8 +144,10 @@ export class WorkerThread {
   #receive(message: FromWorker, events: WorkerEvents): void {
     switch (message[0]) {
       case FromWorker.Ready:
+        if (servesTwice.has(this.#worker)) return
         return events.ready(this)
       case FromWorker.CannotStart:
+        if (this.served) servesTwice.add(this.#worker)
         return this.fail(message[1])
       case FromWorker.Pong:
         this.responsive = true
@@ -143,6 +162,20 @@ export class WorkerThread {
     }
   }
 
+  /** Takes what the thread has said before it ended, and closes the port. */
+  #drain(events: WorkerEvents): void {
+    try {
+      for (;;) {
+        const received = receiveMessageOnPort(this.#port) as { readonly message: FromWorker } | undefined
+        if (received === undefined) break
+        this.#receive(received.message, events)
+      }
+    } catch (error) {
+      this.#error ??= toErrorData(error)
+    }
+    this.#port.close()
+  }
+
   get threadId(): number {
     return this.#thread.threadId
   }
@@ -151,6 +184,11 @@ export class WorkerThread {
   hasRoom(prefetch: boolean): boolean {
     if (this.state !== "ready" || this.completed + this.held >= this.#maxTasks) return false
     return this.occupied < (prefetch ? this.tasks.length : this.concurrency)
+  }
+
+  /** Whether what it runs is the last of the tasks that it may. */
+  get isSpent(): boolean {
+    return this.completed + this.held >= this.#maxTasks && this.prefetched === 0
   }
 
   /** How many tasks it holds beyond those that it can run. */
@@ -232,6 +270,7 @@ export class WorkerThread {
     const { state } = this.#shared
     if (Atomics.compareExchange(state, task.slot, Cell.Posted, Cell.Revoked) !== Cell.Posted) return false
     this.#detach(task)
+    task.sent = false
     return true
   }
 
@@ -331,6 +370,6 @@ export class WorkerThread {
   }
 
   #send(message: ToWorker, transfer?: ReadonlyArray<Transferable>): void {
-    this.#thread.postMessage(message, transfer as never)
+    this.#port.postMessage(message, transfer as never)
   }
 }

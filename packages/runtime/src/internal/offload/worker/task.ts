@@ -40,13 +40,29 @@ export class Task {
 
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
-      const controller = new AbortController()
-      if (this.aborted) controller.abort()
-      // A synchronous handler never gets to the message that aborts it, but it can see the shared cell.
-      Object.defineProperty(controller.signal, "aborted", { get: () => this.aborted })
-      this.#controller = controller
+      this.#controller = new AbortController()
+      this.#watch(this.#controller)
     }
     return this.#controller.signal
+  }
+
+  /** A synchronous handler never gets to the message that aborts it, but it can see the shared cell: whatever it asks looks there. */
+  #watch(controller: AbortController): void {
+    const { signal } = controller
+    let seen = false
+    const look = (): AbortSignal => {
+      if (!seen && this.aborted) {
+        seen = true
+        controller.abort()
+      }
+      return signal
+    }
+    look()
+    Object.defineProperties(signal, {
+      aborted: { get: () => Reflect.get(AbortSignal.prototype, "aborted", look()) },
+      reason: { get: () => Reflect.get(AbortSignal.prototype, "reason", look()) },
+      throwIfAborted: { value: () => AbortSignal.prototype.throwIfAborted.call(look()) }
+    })
   }
 
   get aborted(): boolean {

@@ -2,7 +2,7 @@
  * The loop of a worker thread: takes tasks in, runs as many at once as it may, and sends answers. No module of Effect may be imported
  * here: plain workers load this file.
  */
-import { parentPort, workerData } from "node:worker_threads"
+import { workerData } from "node:worker_threads"
 import type { Transferable } from "node:worker_threads"
 import { Cell, FromWorker, monotonicMillis, toErrorData, ToWorker, workerDataKey } from "../protocol.ts"
 import type { Boot, RunMessage } from "../protocol.ts"
@@ -28,27 +28,46 @@ export interface Program {
 /** The heap is looked at after a task, but not more often than this, in milliseconds. */
 const heapInterval = 50
 
+let served = false
+
+/** Throws outside a worker, and the second time in one: two loops would each run every task. */
 export const readBoot = (where: string): Boot => {
   const boot = workerData?.[workerDataKey] as Boot | undefined
-  if (parentPort !== null && boot !== undefined) return boot
-  throw new Error(`${where}: this file is a worker of Offload.layerThreads and does nothing when run by itself`)
+  if (boot === undefined) {
+    throw new Error(`${where}: this file is a worker of Offload.layerThreads and does nothing when run by itself`)
+  }
+  if (served) {
+    const error = new Error(`${where}: a worker serves once, and this one does so already`)
+    boot.port.postMessage([FromWorker.CannotStart, toErrorData(error)])
+    throw error
+  }
+  served = true
+  return boot
 }
 
 /** Starts the worker. The pool hears that it serves, or why it cannot. */
 export const start = async (boot: Boot, make: () => Program | Promise<Program>): Promise<void> => {
   // What it waits for may not keep the thread alive.
-  parentPort!.ref()
+  boot.port.ref()
   try {
     const program = await make()
     const missing = boot.tasks.filter(({ name }) => typeof program.runners[name] !== "function")
     if (missing.length > 0) {
       throw new Error(`it serves no handler for ${missing.map(({ name }) => `"${name}"`).join(", ")}`)
     }
-    new WorkerLoop(boot, program).listen()
+    // Once the worker file has run to its end: what is wrong further down in it is a failure to start.
+    setImmediate(() => new WorkerLoop(boot, program).listen())
   } catch (error) {
-    parentPort!.postMessage([FromWorker.CannotStart, toErrorData(error)])
+    boot.port.postMessage([FromWorker.CannotStart, toErrorData(error)])
   }
 }
+
+/** Waits for what was written so far: `process.exit` would cut it off. */
+const written = (stream: NodeJS.WriteStream) =>
+  new Promise<void>((resolve) => {
+    if (stream.writableLength === 0) resolve()
+    else stream.write("", () => resolve())
+  })
 
 class WorkerLoop implements Link {
   readonly slots: Boot["slots"]
@@ -70,7 +89,7 @@ class WorkerLoop implements Link {
   }
 
   listen(): void {
-    parentPort!.on("message", (message: ToWorker) => {
+    this.#boot.port.on("message", (message: ToWorker) => {
       switch (message[0]) {
         case ToWorker.Run:
           return this.#accept(message)
@@ -92,7 +111,7 @@ class WorkerLoop implements Link {
   }
 
   post(message: FromWorker, transfer?: ReadonlyArray<Transferable>): void {
-    parentPort!.postMessage(message, transfer as never)
+    this.#boot.port.postMessage(message, transfer as never)
   }
 
   #accept(message: RunMessage): void {
@@ -175,7 +194,11 @@ class WorkerLoop implements Link {
     try {
       await this.#program.close()
     } finally {
-      parentPort!.close()
+      this.#boot.port.close()
     }
+    // What is still open, an interval or a pool of connections, must not hold the thread up until it is killed.
+    await written(process.stdout)
+    await written(process.stderr)
+    process.exit(0)
   }
 }
