@@ -16,7 +16,7 @@ const killing: ReadonlyArray<Candidate> = [oursAtOnce, oursWithSpare, piscina, t
 /** One round is enough to see it: the first waits for two timeouts of a second, the others cannot end a synchronous loop. */
 const slow: ReadonlyArray<Candidate> = [workerpoolDefault, effectRpc, poolifier]
 
-const times = trial ? 1 : 2
+const times = trial ? 1 : 4
 
 /** Milliseconds of each cancellation; `null` where capacity never came back in time. */
 type Recoveries = ReadonlyArray<number | null>

@@ -131,7 +131,7 @@ const measure = async (pool: Pool, shape: Shape, millis: number): Promise<Throug
   globalThis.gc?.()
   // Large copies are slow until the allocator has had its memory back from a few collections of garbage.
   const large = shape.task === "echo" && shape.bytes >= 64 * kib
-  const window = large ? new Window(5 * warmUp, 1.5 * millis) : new Window(warmUp, millis)
+  const window = large ? new Window(10 * warmUp, 2 * millis) : new Window(warmUp, millis)
   await pool.run(Array.from({ length: shape.callers }, () => makeCaller(shape, window)))
   return window.result
 }

@@ -264,6 +264,8 @@ export class WorkerCrew {
     worker.cancelTimer?.()
     worker.state = "ready"
     worker.served = true
+    // Has run its message loop once before the first task comes: that is a good part of a millisecond.
+    worker.ping()
     this.#failedStarts = 0
     this.trouble = undefined
     this.#spares.push(worker)
