@@ -42,7 +42,7 @@ export interface PoolHost {
 
 export interface WorkerGone extends Gone {
   readonly worker: string
-  /** Whether the caller of a task learns of it. */
+  /** Whether the caller of a task, or whoever starts the pool, learns of it. */
   readonly told: boolean
 }
 
@@ -370,7 +370,7 @@ export class ThreadPool {
   #onGone(worker: WorkerThread, gone: Gone): void {
     const now = monotonicMillis()
     this.#takeBack(worker)
-    const told = worker.tasks.some((task) => task !== undefined && !task.settled)
+    const told = !this.crew.wasComplete || worker.tasks.some((task) => task !== undefined && !task.settled)
     this.#host.workerEnded({ ...gone, worker: worker.name, told })
     for (const task of worker.tasks) {
       if (task === undefined) continue

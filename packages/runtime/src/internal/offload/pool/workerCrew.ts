@@ -54,6 +54,8 @@ export class WorkerCrew {
   trouble: Trouble | undefined = undefined
   /** Threads started so far. */
   started = 0
+  /** Whether all places were taken once: until then whoever starts the pool waits, and learns why it cannot start. */
+  wasComplete = false
   readonly #spares: Array<WorkerThread> = []
   readonly #options: CrewOptions
   readonly #events: CrewEvents
@@ -65,8 +67,6 @@ export class WorkerCrew {
   #crashes = 0
   /** Threads in a row that never came to serve. */
   #failedStarts = 0
-  /** Whether all places were taken once. */
-  #wasComplete = false
   #closing = false
   #cancelShrink: (() => void) | undefined = undefined
 
@@ -270,7 +270,7 @@ export class WorkerCrew {
     this.trouble = undefined
     this.#spares.push(worker)
     this.#promote()
-    this.#wasComplete ||= this.complete
+    this.wasComplete ||= this.complete
     this.#events.changed()
     this.replenish()
     this.#trim()
@@ -285,7 +285,7 @@ export class WorkerCrew {
       else this.#failedStarts++
     }
     this.#promote()
-    const hopeless = this.active.length === 0 || !this.#wasComplete
+    const hopeless = this.active.length === 0 || !this.wasComplete
     if (this.#failedStarts >= this.#options.maxStartAttempts && hopeless) {
       this.trouble = { worker: this.#options.worker.href, exitCode: gone.exitCode, error: gone.error }
     }
