@@ -176,8 +176,9 @@ export interface ThreadsOptions extends Options {
    * How many further short tasks may lie in the port of a worker while it runs one. It hides the way between the threads, which costs
    * a task of a few microseconds most of its time: as much is prefetched as the worker is expected to get to within 2 ms, by the mean
    * time that a task has run, so tasks of more than 2 ms never are. Prefetched tasks count as waiting (`maxQueued`, `maxWait`), never
-   * run if their caller leaves, and go to another worker if theirs is not done with the one before within 5 ms. Those whose payload is
-   * transferred are not prefetched. An integer from 0; `0` sends a task only to a worker that is free.
+   * run if their caller leaves, and go to another worker if theirs is not done with the one before within 5 ms. Those whose payload has
+   * more than 64 KiB are not prefetched; smaller buffers that are to move are copied, which is cheaper than to wake a thread for each, and
+   * then detached. An integer from 0; `0` sends a task only to a worker that is free.
    *
    * @default 16
    */
