@@ -10,29 +10,18 @@
  *
  * @since 0.1.0
  */
+import type { Budget, Options, Order } from "./AdmissionOptions.ts"
 import * as CoDel from "./CoDel.ts"
 import { WaitClasses, WaitEntry } from "./internal/waitClasses.ts"
 import { WaitList } from "./internal/waitList.ts"
 
 /**
- * Which of the waiting entries is served next: the one that waited longest (`fifo`), the newest (`lifo`), or as the load is
- * (`adaptive`).
+ * The options, which have a module of their own.
  *
- * **Details**
- *
- * - `fifo` is fair, and right where the work is never more than the capacity for long.
- * - `lifo` keeps the wait of those that are served short while there is more work than capacity, at the price of the oldest, whose
- *   callers have most likely given up. It is unfair also when all would be served in time.
- * - `adaptive` is `fifo`, and `lifo` while `CoDel` finds the queue overloaded ("Fail at Scale", ACM Queue 2015, which switches when
- *   a queue forms; CoDel's state does not take a burst for an overload). Together with `codel` it is right for callers that wait
- *   for an answer. Without, CoDel measures with its defaults and only chooses the order.
- *
- * An entry that came back by `requeue` is served before the others of its class in any order: its turn had come.
- *
- * @category models
+ * @category options
  * @since 0.1.0
  */
-export type Order = "fifo" | "lifo" | "adaptive"
+export * from "./AdmissionOptions.ts"
 
 /**
  * Why an entry was turned away.
@@ -76,52 +65,6 @@ export interface Entry<out A> {
   readonly state: State
 }
 
-/**
- * Options of `make`.
- *
- * @category options
- * @since 0.1.0
- */
-export interface Options {
-  /**
-   * The number of permits: how many entries may be inside at once. An integer from 0, or `Infinity` for no limit. `0` admits
-   * nothing until `resize`.
-   */
-  readonly limit: number
-  /** How many entries may wait. An integer from 0, or `Infinity` for no bound. `0` refuses whatever cannot start at once. */
-  readonly maxQueued: number
-  /**
-   * The longest wait in milliseconds, from 0. `Infinity` waits without limit.
-   *
-   * @default Infinity
-   */
-  readonly maxWait?: number | undefined
-  /**
-   * Which waiting entry of a class is served next.
-   *
-   * @default "fifo"
-   */
-  readonly order?: Order | undefined
-  /**
-   * The number of priority classes, an integer from 1. A permit goes to the most urgent class that has an entry.
-   *
-   * @default 1
-   */
-  readonly priorities?: number | undefined
-  /**
-   * Sheds what waits for too long while the queue is overloaded, by the rule of `CoDel`: of use where a late answer is worth less
-   * than an early refusal. `{}` takes the defaults of `CoDel`, `undefined` sheds nothing.
-   *
-   * Each time that a permit is free, the delay that counts is that of the entry that waited longest, in any class and whatever the
-   * order: a delay taken from the newest would say that no queue stands. It is that entry which is shed, but never one for which a
-   * permit would stay unused. One for which nobody had to wait is a delay of 0. Entries that came back by `requeue` are neither
-   * counted nor shed.
-   *
-   * @default undefined
-   */
-  readonly codel?: CoDel.Options | undefined
-}
-
 /** The share of a new sample in the mean time that permits are held: about the last 16 count. */
 const holdWeight = 1 / 16
 
@@ -147,6 +90,7 @@ export class AdmissionQueue<A> {
   readonly #leastUrgent: number
   readonly #codel: CoDel.CoDel | undefined
   readonly #sheds: boolean
+  readonly #budget: Budget | undefined
   #limit: number
   #maxQueued: number
   #running = 0
@@ -157,13 +101,14 @@ export class AdmissionQueue<A> {
 
   /** Use `make`, which checks the options. */
   constructor(options: Options) {
-    const { codel, limit, maxQueued, maxWait = Infinity, order = "fifo", priorities = 1 } = options
+    const { budget, codel, limit, maxQueued, maxWait = Infinity, order = "fifo", priorities = 1 } = options
     this.#waiting = new WaitClasses(priorities)
     this.#order = order
     this.#maxWait = maxWait
     this.#leastUrgent = priorities - 1
     this.#codel = codel !== undefined || order === "adaptive" ? CoDel.make(codel) : undefined
     this.#sheds = codel !== undefined
+    this.#budget = budget
     this.#limit = limit
     this.#maxQueued = maxQueued
   }
@@ -176,6 +121,11 @@ export class AdmissionQueue<A> {
   /** Entries that wait now. */
   get queued(): number {
     return this.#waiting.length
+  }
+
+  /** The `offeredAt` of the entry that has waited longest, or `undefined` when none waits. */
+  get waitingSince(): number | undefined {
+    return this.#waiting.oldest?.offeredAt
   }
 
   /** The present number of permits. */
@@ -205,7 +155,7 @@ export class AdmissionQueue<A> {
 
   /** Takes a permit if one is free and nobody waits for it. Says whether it did; makes no entry. */
   tryAcquire(): boolean {
-    if (this.#closed || this.queued > 0 || this.#running >= this.#limit) return false
+    if (this.#closed || this.queued > 0 || this.#running >= this.#limit || !this.#take()) return false
     this.#codel?.empty()
     this.#running++
     return true
@@ -245,9 +195,12 @@ export class AdmissionQueue<A> {
     if (longest === undefined) return undefined
     if (now - longest.offeredAt >= this.#maxWait) return this.#decide(longest, "WaitExceeded")
     if (this.#refusing) return this.#decide(longest, "Closed")
-    if (this.#running >= this.#limit) return undefined
+    if (this.#running >= this.#limit || !this.#take()) return undefined
     const late = this.#measure(now)
-    if (late !== undefined) return this.#decide(late, "Shed")
+    if (late !== undefined) {
+      this.#budget?.give()
+      return this.#decide(late, "Shed")
+    }
     this.#running++
     return this.#decide(this.#waiting.first(this.#newestFirst(now))!, "Admitted")
   }
@@ -259,6 +212,7 @@ export class AdmissionQueue<A> {
   release(held?: number): void {
     if (this.#running === 0) throw new RangeError("AdmissionQueue.release: no permit is out")
     this.#running--
+    this.#budget?.give()
     if (held === undefined) return
     this.#meanHold = this.#meanHold === undefined ? held : this.#meanHold + (held - this.#meanHold) * holdWeight
   }
@@ -329,7 +283,11 @@ export class AdmissionQueue<A> {
    */
   retryAfter(): number {
     if (this.#meanHold === undefined || this.#limit === 0) return defaultRetryAfter
-    return ((this.queued + 1) * this.#meanHold) / this.#limit
+    return (((this.#budget?.queued ?? this.queued) + 1) * this.#meanHold) / this.#limit
+  }
+
+  #take(): boolean {
+    return this.#budget === undefined || this.#budget.take()
   }
 
   #decide(entry: WaitEntry<A>, state: Exclude<State, "Waiting">): Entry<A> {

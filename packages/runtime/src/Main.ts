@@ -35,6 +35,14 @@ const forceAfterMillis = 1000
  * `NodeRuntime.runMain` exits with 130. A further signal at least 1 s later ends the process at once with 130. A failure is logged
  * and exits with 1, or with the code that the error names (`Runtime.errorExitCode`).
  *
+ * SIGHUP, which a terminal sends when it is closed, stops the program in the same way unless something else listens for it
+ * (`MultiLoop` restarts its loops).
+ *
+ * **Gotchas**
+ *
+ * A signal that comes while the program's modules are still being loaded ends the process as the system does: nothing has been begun
+ * that would have to be ended. Supervisors take SIGTERM for a clean end.
+ *
  * **Example** (A server)
  *
  * ```ts
@@ -57,9 +65,15 @@ export const run: <A, E>(effect: Effect.Effect<A, E>) => void = Runtime.makeRunM
     }
   }
 
+  // Left to the system it would end the process at once. Node takes it away from `nohup` in any case.
+  const onHangup = () => {
+    if (process.listenerCount("SIGHUP") === 1) onSignal()
+  }
+
   fiber.addObserver((exit) => {
     process.off("SIGINT", onSignal)
     process.off("SIGTERM", onSignal)
+    process.off("SIGHUP", onHangup)
     const stopped = firstSignalAt !== undefined && Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
     if (stopped) return process.exit(exitCodes.success)
     Runtime.defaultTeardown(exit, (code) => {
@@ -69,4 +83,5 @@ export const run: <A, E>(effect: Effect.Effect<A, E>) => void = Runtime.makeRunM
 
   process.on("SIGINT", onSignal)
   process.on("SIGTERM", onSignal)
+  process.on("SIGHUP", onHangup)
 })

@@ -19,6 +19,8 @@ import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import { makeClient, StatsKey } from "./internal/offload/executor.ts"
 import type { Executor } from "./internal/offload/executor.ts"
+import { CurrentLink } from "./internal/offload/host/link.ts"
+import { makeRemote } from "./internal/offload/host/remote.ts"
 import { makeInline } from "./internal/offload/inline.ts"
 import { resolve, resolveThreads } from "./internal/offload/options.ts"
 import { makeHandlers } from "./internal/offload/rpcHandlers.ts"
@@ -194,6 +196,8 @@ export interface ServiceClass<Self, Id extends string, Rpcs extends Rpc.Any> ext
    * The layer is ready when all workers are. It fails with `Unavailable` if the worker file cannot start, after `maxStartAttempts`; it
    * dies with a `RangeError` for an option outside its range. When its scope closes, new tasks are refused as `Unavailable`, those that
    * run and wait get `drainTimeout`, then the workers run their `close` for at most a second and end.
+   *
+   * In a process with several event loops all of them may share one pool: see `OffloadHost`.
    */
   readonly layerThreads: (options: ThreadsOptions) => Layer.Layer<Self, OffloadError>
   /**
@@ -284,7 +288,13 @@ export const Service =
         Effect.map(Effect.suspend(executor), (made) => makeClient<Client<Rpcs>>(tasks, made))
       )
     return Object.assign(service, {
-      layerThreads: (options: ThreadsOptions) => layer(() => makeThreads(resolveThreads(id, tasks, options))),
+      layerThreads: (options: ThreadsOptions) =>
+        layer(() => {
+          const resolved = resolveThreads(id, tasks, options)
+          return Effect.flatMap(CurrentLink, (link) =>
+            link === undefined ? makeThreads(resolved) : makeRemote(link, id, resolved)
+          )
+        }),
       layerInline: ((handlers: never, options: Options = {}) =>
         layer(() => makeInline(tasks, handlers, resolve("layerInline", id, options)))) as never,
       layerRpc: (options: RpcOptions = {}) =>

@@ -14,7 +14,7 @@ const start = (...args: ReadonlyArray<string>) =>
       const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
       const exited = once(child, "exit").then(([code]) => code as number | null)
       return {
-        kill: (signal: "SIGINT" | "SIGTERM") => child.kill(signal),
+        kill: (signal: "SIGHUP" | "SIGINT" | "SIGTERM") => child.kill(signal),
         line: Effect.promise(async () => (await lines.next()).value as string | undefined),
         exited: Effect.timeout(
           Effect.promise(() => exited),
@@ -27,7 +27,7 @@ const start = (...args: ReadonlyArray<string>) =>
   )
 
 describe("Main.run", () => {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     it.live(`drains and exits with 0 on ${signal}`, () =>
       Effect.gen(function* () {
         const program = yield* start("10")
@@ -61,6 +61,19 @@ describe("Main.run", () => {
       yield* Effect.sleep("1100 millis")
       program.kill("SIGTERM")
       assert.strictEqual(yield* program.exited, 130)
+    })
+  )
+
+  it.live("leaves SIGHUP to whoever else listens for it", () =>
+    Effect.gen(function* () {
+      const program = yield* start("10", "reload")
+      assert.strictEqual(yield* program.line, "started")
+      program.kill("SIGHUP")
+      assert.strictEqual(yield* program.line, "reloaded")
+      program.kill("SIGTERM")
+      assert.strictEqual(yield* program.line, "draining")
+      assert.strictEqual(yield* program.line, "drained")
+      assert.strictEqual(yield* program.exited, 0)
     })
   )
 

@@ -40,15 +40,15 @@ export class CallMetrics {
     this.#run = Metric.withAttributes(RuntimeMetrics.offloadRun, { offload })
   }
 
-  ended(task: string, outcome: Ending): void {
-    this.#ended[outcome]++
+  ended(task: string, outcome: Ending, count = 1): void {
+    this.#ended[outcome] += count
     const key = `${task} ${outcome}`
     let counter = this.#tasks.get(key)
     if (counter === undefined) {
       counter = Metric.withAttributes(RuntimeMetrics.offloadTasks, { offload: this.#offload, task, outcome })
       this.#tasks.set(key, counter)
     }
-    counter.updateUnsafe(1, this.#context)
+    counter.updateUnsafe(count, this.#context)
   }
 
   /** A task has run. Times are in milliseconds. */

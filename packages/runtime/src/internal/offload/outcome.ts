@@ -44,7 +44,7 @@ export const unavailable = (trouble: Trouble | undefined): Unavailable =>
       })
 
 export const toEffect = (
-  task: PoolTask,
+  task: Pick<PoolTask, "kind" | "request">,
   outcome: Outcome,
   codec: TaskCodec,
   load: () => { readonly queued: number; readonly retryAfter: Duration.Duration }

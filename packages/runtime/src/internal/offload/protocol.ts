@@ -10,7 +10,7 @@
  *
  * The pool makes all transitions except `Posted -> Running`, which is the worker's claim.
  */
-import type { MessagePort } from "node:worker_threads"
+import type { MessagePort, Transferable } from "node:worker_threads"
 
 export const Cell = { Free: 0, Posted: 1, Running: 2, Revoked: 3, Aborted: 4 } as const
 
@@ -100,17 +100,20 @@ export const FromWorker = {
   HeapExceeded: 9
 } as const
 
+/** The parts that move, named so that the pool can move them on. */
+type Transfer = ReadonlyArray<Transferable> | undefined
+
 /** The end of a task. */
 export type Answer =
-  | readonly [type: typeof FromWorker.Succeeded, slot: number, value: unknown]
-  | readonly [type: typeof FromWorker.Failed, slot: number, error: unknown]
+  | readonly [type: typeof FromWorker.Succeeded, slot: number, value: unknown, transfer: Transfer]
+  | readonly [type: typeof FromWorker.Failed, slot: number, error: unknown, transfer: Transfer]
   | readonly [type: typeof FromWorker.Defect, slot: number, error: ErrorData]
   | readonly [type: typeof FromWorker.Skipped, slot: number]
 
 /** News of a task that goes on. */
 export type News =
-  | readonly [type: typeof FromWorker.Items, slot: number, items: ReadonlyArray<unknown>]
-  | readonly [type: typeof FromWorker.Progress, slot: number, value: unknown]
+  | readonly [type: typeof FromWorker.Items, slot: number, items: ReadonlyArray<unknown>, transfer?: Transfer]
+  | readonly [type: typeof FromWorker.Progress, slot: number, value: unknown, transfer?: undefined]
 
 export type FromWorker =
   | Answer

@@ -19,7 +19,7 @@ import { resolveBufferSize, resolveTimeout } from "./options.ts"
 import { offloadError, toEffect, unavailable } from "./outcome.ts"
 import { ThreadPool } from "./pool/threadPool.ts"
 import type { PoolHost, PoolOptions } from "./pool/threadPool.ts"
-import type { Caller, PoolTask } from "./pool/poolTask.ts"
+import type { Caller, Outcome, PoolTask, TaskRequest } from "./pool/poolTask.ts"
 import { closeTimeout } from "./pool/workerCrew.ts"
 import type { After } from "./pool/workerCrew.ts"
 import { monotonicMillis, toErrorData } from "./protocol.ts"
@@ -36,14 +36,39 @@ export interface ThreadsOptions extends PoolOptions {
 }
 
 /** That of the threads, whose time no other clock of this side can set: that of a test must not stop what watches over them. */
-const liveClock = Context.get(Context.empty(), Clock.Clock)
+export const liveClock = Context.get(Context.empty(), Clock.Clock)
 
 /** How long killed threads may take to be gone. */
 const killTimeout = Duration.seconds(5)
 
+/** A task as its caller knows it. */
+type Submitted = Pick<PoolTask, "kind" | "request">
+
+/** What runs the calls of `makeCalls`: a pool of this thread, or one of the host of its process. */
+export interface TaskPool<Task extends Submitted> {
+  readonly submit: (request: TaskRequest) => Task
+  readonly cancel: (task: Task, outcome: Outcome) => void
+  readonly grant: (task: Task, items: number) => void
+  readonly queued: number
+  /** Milliseconds. */
+  readonly retryAfter: () => number
+}
+
 export const makeThreads = Effect.fnUntraced(function* (
   options: ThreadsOptions
 ): Effect.fn.Return<Executor, OffloadError, Scope.Scope> {
+  const { metrics, pool } = yield* makePool(options)
+  yield* listen((done) => pool.whenStarted(done))
+  const { trouble } = pool.crew
+  if (trouble !== undefined) return yield* Effect.fail(offloadError(options.name, () => unavailable(trouble)))
+  return { ...makeCalls(pool, options.timeout), stats: Effect.sync(() => metrics.stats) }
+})
+
+/** Makes a pool, which starts its threads, with its metrics. It ends with the scope. `onRan`: a worker is done with a task. */
+export const makePool = Effect.fnUntraced(function* (
+  options: PoolOptions & Pick<ThreadsOptions, "drainTimeout">,
+  onRan: () => void = () => {}
+) {
   const runTimer = yield* FiberSet.makeRuntime<never, void>()
   const after: After = (millis, callback) => {
     const fiber = runTimer(Effect.andThen(liveClock.sleep(Duration.millis(millis)), Effect.sync(callback)))
@@ -54,7 +79,10 @@ export const makeThreads = Effect.fnUntraced(function* (
   const host: PoolHost = {
     after,
     ended: (task, { type }) => metrics.ended(task.kind.name, type),
-    ran: (_, waited, ran) => metrics.ran(waited, ran),
+    ran: (_, waited, ran) => {
+      metrics.ran(waited, ran)
+      onRan()
+    },
     workerEnded: (gone) => {
       metrics.workerEnded(gone)
       const log = crashLog(gone)
@@ -66,18 +94,11 @@ export const makeThreads = Effect.fnUntraced(function* (
     (pool) => Effect.provideService(shutdown(pool, options.drainTimeout), Clock.Clock, liveClock)
   )
   yield* metrics.observed
-  yield* listen((done) => pool.whenStarted(done))
-  const { trouble } = pool.crew
-  if (trouble !== undefined) return yield* Effect.fail(offloadError(options.name, () => unavailable(trouble)))
-  return {
-    run: (task, payload, call) => run(pool, options, task, payload, call),
-    stream: (task, payload, call) => stream(pool, options, task, payload, call),
-    stats: Effect.sync(() => metrics.stats)
-  }
+  return { pool, metrics }
 })
 
 /** Waits for a callback of the pool. Interruption stops waiting, nothing else. */
-const listen = (register: (done: () => void) => void) =>
+export const listen = (register: (done: () => void) => void) =>
   Effect.callback<void>((resume) => register(() => resume(Effect.void)))
 
 const shutdown = (pool: ThreadPool, drainTimeout: Duration.Duration) =>
@@ -99,10 +120,16 @@ const shutdown = (pool: ThreadPool, drainTimeout: Duration.Duration) =>
     if ((yield* killed)._tag === "None") yield* Effect.logError("worker threads did not end after being killed")
   })
 
+/** The calls of an offload. `timeout` is that of calls which do not say, in milliseconds. */
+export const makeCalls = <Task extends Submitted>(pool: TaskPool<Task>, timeout: number): Omit<Executor, "stats"> => ({
+  run: (task, payload, call) => run(pool, timeout, task, payload, call),
+  stream: (task, payload, call) => stream(pool, timeout, task, payload, call)
+})
+
 /** Runs one task: its effect ends as the task does, and its interruption cancels the task. */
-const run = (
-  pool: ThreadPool,
-  options: ThreadsOptions,
+const run = <Task extends Submitted>(
+  pool: TaskPool<Task>,
+  timeout: number,
   task: TaskDefinition,
   payload: unknown,
   call: CallOptions
@@ -110,17 +137,17 @@ const run = (
   Effect.withFiber((fiber) =>
     whenEncoded(task, payload, (encoded) =>
       Effect.callback((resume) => {
-        const submitted = submit(pool, options, fiber, task, encoded, call, {
-          settle: (poolTask, outcome) => resume(toEffect(poolTask, outcome, task.codec, () => load(pool)))
+        const submitted = submit(pool, timeout, fiber, task, encoded, call, {
+          settle: (ended, outcome) => resume(toEffect(ended, outcome, task.codec, () => load(pool, outcome)))
         })
         return Effect.sync(() => pool.cancel(submitted, { type: "interrupted" }))
       })
     )
   )
 
-const stream = (
-  pool: ThreadPool,
-  options: ThreadsOptions,
+const stream = <Task extends Submitted>(
+  pool: TaskPool<Task>,
+  timeout: number,
   task: TaskDefinition,
   payload: unknown,
   call: CallOptions
@@ -131,17 +158,17 @@ const stream = (
       whenEncoded(task, payload, (encoded) => {
         const buffer = new StreamBuffer()
         const submitted = Effect.acquireRelease(
-          Effect.sync(() => submit(pool, options, fiber, task, encoded, { ...call, bufferSize }, buffer)),
+          Effect.sync(() => submit(pool, timeout, fiber, task, encoded, { ...call, bufferSize }, buffer)),
           (poolTask) => Effect.sync(() => pool.cancel(poolTask, { type: "interrupted" }))
         )
-        const pull = (poolTask: PoolTask) =>
+        const pull = (poolTask: Task) =>
           pullFrom(buffer, {
             grant: (consumed) => pool.grant(poolTask, consumed),
             decode: task.codec.decodeItems,
             end: (outcome) =>
               outcome.type === "succeeded"
                 ? Cause.done()
-                : (toEffect(poolTask, outcome, task.codec, () => load(pool)) as Effect.Effect<never, unknown>)
+                : (toEffect(poolTask, outcome, task.codec, () => load(pool, outcome)) as Effect.Effect<never, unknown>)
           })
         return Effect.map(submitted, (poolTask) => Stream.fromPull(Effect.succeed(pull(poolTask))))
       })
@@ -159,15 +186,15 @@ const whenEncoded = <A, R>(
   return isDone(encoded) && Exit.isSuccess(encoded) ? f(encoded.value) : Effect.flatMap(encoded, f)
 }
 
-const submit = (
-  pool: ThreadPool,
-  options: ThreadsOptions,
+const submit = <Task extends Submitted>(
+  pool: TaskPool<Task>,
+  timeout: number,
   fiber: Fiber.Fiber<unknown, unknown>,
   task: TaskDefinition,
   { transfer, value }: EncodedPayload,
   call: CallOptions,
   caller: Pick<Caller, "settle" | "items">
-): PoolTask => {
+): Task => {
   /** A listener that throws is a bug of the caller, and ends its task like one. */
   const deliver = (listener: (value: unknown) => void, report: unknown) => {
     try {
@@ -176,12 +203,12 @@ const submit = (
       pool.cancel(submitted, { type: "defect", error: toErrorData(error) })
     }
   }
-  const submitted: PoolTask = pool.submit({
+  const submitted: Task = pool.submit({
     index: task.index,
     payload: value,
     transfer,
     deadline: deadlineOf(fiber),
-    timeout: resolveTimeout(task, call, options.timeout),
+    timeout: resolveTimeout(task, call, timeout),
     priority: priorityClass[call.priority ?? "normal"],
     mayKill: (call.cancellation ?? task.cancellation) === "kill",
     credit: call.bufferSize ?? 0,
@@ -203,7 +230,11 @@ const deadlineOf = (fiber: Fiber.Fiber<unknown, unknown>): number | undefined =>
   return clock === liveClock ? deadline : deadline - clockMillis(clock) + monotonicMillis()
 }
 
-const load = (pool: ThreadPool) => ({
-  queued: pool.queued,
-  retryAfter: Duration.millis(Math.ceil(pool.retryAfter()))
-})
+/** That of when the task was turned away, where it is known. */
+const load = (pool: Pick<TaskPool<Submitted>, "queued" | "retryAfter">, outcome: Outcome) => {
+  const known = outcome.type === "saturated" ? outcome.load : undefined
+  return {
+    queued: known?.queued ?? pool.queued,
+    retryAfter: Duration.millis(Math.ceil(known?.retryAfter ?? pool.retryAfter()))
+  }
+}

@@ -9,12 +9,21 @@ import type { WorkerThread } from "./workerThread.ts"
 /** Why a task was turned away while it waited, or instead. */
 export type Refusal = Exclude<AdmissionQueue.Refusal, "Evicted" | "Closed">
 
+/** Parts of a value that came by moving, and can move on. */
+type Transfer = ReadonlyArray<Transferable> | undefined
+
+/** How full a pool was. `retryAfter` is in milliseconds. */
+export interface Load {
+  readonly queued: number
+  readonly retryAfter: number
+}
+
 /** How a task ended for its caller. */
 export type Outcome =
-  | { readonly type: "succeeded"; readonly value: unknown }
-  | { readonly type: "failed"; readonly error: unknown }
+  | { readonly type: "succeeded"; readonly value: unknown; readonly transfer?: Transfer }
+  | { readonly type: "failed"; readonly error: unknown; readonly transfer?: Transfer }
   | { readonly type: "defect"; readonly error: ErrorData }
-  | { readonly type: "saturated"; readonly refusal: Refusal }
+  | { readonly type: "saturated"; readonly refusal: Refusal; readonly load?: Load | undefined }
   | { readonly type: "timedOut" }
   | { readonly type: "deadlinePassed" }
   | { readonly type: "crashed"; readonly exitCode: number; readonly error: ErrorData | undefined }
@@ -24,9 +33,9 @@ export type Outcome =
 export const toOutcome = (answer: Answer): Outcome => {
   switch (answer[0]) {
     case FromWorker.Succeeded:
-      return { type: "succeeded", value: answer[2] }
+      return { type: "succeeded", value: answer[2], transfer: answer[3] }
     case FromWorker.Failed:
-      return { type: "failed", error: answer[2] }
+      return { type: "failed", error: answer[2], transfer: answer[3] }
     case FromWorker.Defect:
       return { type: "defect", error: answer[2] }
     case FromWorker.Skipped:
@@ -43,8 +52,8 @@ export interface Trouble {
 
 /** Whom to tell. Nothing is told after `settle`, or after the caller has cancelled. */
 export interface Caller {
-  readonly settle: (task: PoolTask, outcome: Outcome) => void
-  readonly items?: ((items: ReadonlyArray<unknown>) => void) | undefined
+  readonly settle: (task: Pick<PoolTask, "kind" | "request">, outcome: Outcome) => void
+  readonly items?: ((items: ReadonlyArray<unknown>, transfer: Transfer) => void) | undefined
   readonly progress?: ((value: unknown) => void) | undefined
 }
 
@@ -160,7 +169,7 @@ export class PoolTask {
   }
 }
 
-const detach = (buffer: ArrayBuffer): void => {
+export const detach = (buffer: ArrayBuffer): void => {
   try {
     if (!buffer.detached) buffer.transfer(0)
   } catch {

@@ -358,10 +358,10 @@ export class ThreadPool {
     this.#host.ran(task, startedAt - task.submittedAt, ran)
   }
 
-  #onNews(worker: WorkerThread, [type, slot, value]: News): void {
+  #onNews(worker: WorkerThread, [type, slot, value, transfer]: News): void {
     const task = worker.tasks[slot]
     if (task === undefined) return
-    if (type === FromWorker.Items) return task.caller?.items?.(value)
+    if (type === FromWorker.Items) return task.caller?.items?.(value, transfer)
     worker.acceptProgress(task)
     task.caller?.progress?.(value)
   }

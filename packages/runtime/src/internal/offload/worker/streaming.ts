@@ -57,7 +57,8 @@ const send = async (link: Link, task: Task, items: ReadonlyArray<unknown>): Prom
     }
     const transfers = task.transfers
     task.transfers = undefined
-    link.post([FromWorker.Items, task.slot, rest.length === granted ? rest : rest.slice(0, granted)], transfers)
+    const batch = rest.length === granted ? rest : rest.slice(0, granted)
+    link.post([FromWorker.Items, task.slot, batch, transfers], transfers)
     rest = rest.slice(granted)
   }
 }

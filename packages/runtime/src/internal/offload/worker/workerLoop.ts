@@ -149,7 +149,7 @@ class WorkerLoop implements Link {
   #settle(task: Task, value: unknown): void {
     this.#leave(task)
     try {
-      this.post([FromWorker.Succeeded, task.slot, value], task.transfers)
+      this.post([FromWorker.Succeeded, task.slot, value, task.transfers], task.transfers)
     } catch (error) {
       this.post([FromWorker.Defect, task.slot, toErrorData(error)])
     }
@@ -159,7 +159,8 @@ class WorkerLoop implements Link {
   #settleError(task: Task, error: unknown): void {
     this.#leave(task)
     try {
-      if (error instanceof TaskFailure) this.post([FromWorker.Failed, task.slot, error.error], task.transfers)
+      if (error instanceof TaskFailure)
+        this.post([FromWorker.Failed, task.slot, error.error, task.transfers], task.transfers)
       else this.post([FromWorker.Defect, task.slot, toErrorData(error)])
     } catch (uncloneable) {
       this.post([FromWorker.Defect, task.slot, toErrorData(uncloneable)])
