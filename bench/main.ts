@@ -6,7 +6,9 @@ import { writeTables } from "./writeTables.ts"
 const scenarios: Readonly<Record<string, string>> = {
   waiters: "Bulkhead beside Effect's Semaphore: CPU time by number of waiters",
   offload: "Offload beside Piscina, tinypool, workerpool, poolifier and Effect's RPC workers",
+  connections: "memory of 10,000 stuck connections, and of clients that do not read, beside node:http and stock",
   hello: "the same app on our server layer and on the stock one: CPU per request",
+  multiloop: "one and two event loops on one port, beside node:cluster: CPU per request",
   metricstream: "MetricStream under 2,000 events a second: answers, latency, CPU per request"
 }
 

@@ -4,15 +4,19 @@
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { fillSection } from "./support/markdown.ts"
+import { connectionsTables } from "./tables/connections.ts"
 import { helloTables } from "./tables/hello.ts"
 import { metricstreamTables } from "./tables/metricstream.ts"
+import { multiloopTables } from "./tables/multiloop.ts"
 import { offloadTables } from "./tables/offload.ts"
 import { waitersTables } from "./tables/waiters.ts"
 
 // What a scenario has written is what its table reads; the types of the two are the same by the line that declares each.
 const tables: Readonly<Record<string, (report: never) => string>> = {
   waiters: waitersTables,
+  connections: connectionsTables,
   hello: helloTables,
+  multiloop: multiloopTables,
   metricstream: metricstreamTables,
   offload: offloadTables
 }

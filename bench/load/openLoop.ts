@@ -1,13 +1,14 @@
 /**
- * Open-loop load in a process of its own: requests are due at fixed times whatever the server does, and latency counts from the time at
- * which a request was due, so that a slow server cannot slow its own measurement down (no coordinated omission).
+ * Open-loop load in a process of its own, by the library's test kit: requests are due at fixed times whatever the server does, and latency
+ * counts from the time at which a request was due, so that a slow server cannot slow its own measurement down (no coordinated omission).
  *
  * `node openLoop.ts '<LoadOptions as JSON>'` prints a `LoadReport` as JSON. Each request posts one event
  * `{ name: "bench", value: <its number> }`.
  */
 import { writeFileSync } from "node:fs"
+import * as OpenLoop from "@spillway/http/testing/OpenLoop"
+import * as Effect from "effect/Effect"
 import { quantile } from "../support/statistics.ts"
-import { Connection } from "./connection.ts"
 
 export interface LoadOptions {
   readonly host: string
@@ -17,7 +18,7 @@ export interface LoadOptions {
   readonly rate: number
   readonly seconds: number
   readonly connections: number
-  /** How long after the last due time answers are waited for. */
+  /** How long after its due time an answer is waited for. */
   readonly patienceMillis: number
   /** Where the numbers of the acknowledged events are written, as a JSON array. */
   readonly acknowledgedFile: string
@@ -30,74 +31,53 @@ export interface LoadReport {
   /** 202 within a second of the due time. */
   readonly inTime: number
   readonly latencyMillis: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number }
+  /** How late the load noticed that a request was due: part of the latencies, and not the server's fault. */
+  readonly lagMillis: OpenLoop.Report["lagMillis"]
   /** CPU time of the load process, in seconds. */
   readonly cpuSeconds: number
 }
 
 const options = JSON.parse(process.argv[2] ?? "{}") as LoadOptions
-const offered = options.rate * options.seconds
-const connections = Array.from({ length: options.connections }, () => new Connection(options))
-const idle = [...connections]
-const waiting: Array<number> = []
 const latencies: Array<number> = []
 const acknowledged: Array<number> = []
-const statuses: Record<string, number> = {}
-let [next, answered, inTime] = [0, 0, 0]
-const start = performance.now() + 200
-const dueAt = (n: number) => start + (n * 1000) / options.rate
+let inTime = 0
 
-const request = (n: number) => {
-  const body = `{"name":"bench","value":${n}}`
-  const head = `POST ${options.path} HTTP/1.1\r\nHost: ${options.host}:${options.port}\r\nContent-Type: application/json\r\n`
-  return Buffer.from(`${head}Content-Length: ${body.length}\r\n\r\n${body}`)
-}
-
-const send = (connection: Connection, n: number) =>
-  connection.send(request(n), (status) => {
-    const latency = performance.now() - dueAt(n)
+const load = OpenLoop.run(options, {
+  rate: options.rate,
+  duration: options.seconds * 1000,
+  connections: options.connections,
+  patience: options.patienceMillis,
+  request: (n) => ({
+    method: "POST",
+    path: options.path,
+    headers: { "Content-Type": "application/json" },
+    body: `{"name":"bench","value":${n}}`
+  }),
+  onAnswer: (n, status, latency) => {
     latencies.push(latency)
-    statuses[status] = (statuses[status] ?? 0) + 1
-    if (status === 202) {
-      acknowledged.push(n)
-      if (latency <= 1000) inTime++
-    }
-    answered++
-    const due = waiting.shift()
-    if (due === undefined) idle.push(connection)
-    else send(connection, due)
-  })
-
-const tick = () => {
-  const now = performance.now()
-  for (; next < offered && dueAt(next) <= now; next++) {
-    const connection = idle.shift()
-    if (connection === undefined) waiting.push(next)
-    else send(connection, next)
+    if (status !== 202) return
+    acknowledged.push(n)
+    if (latency <= 1000) inTime++
   }
-  const over = answered === offered || now > dueAt(offered) + options.patienceMillis
-  if (over) return report()
-  setTimeout(tick, 1)
-}
+})
 
-const report = () => {
-  for (const connection of connections) connection.end()
-  const sorted = latencies.toSorted((a, b) => a - b)
-  const cpu = process.cpuUsage()
-  if (answered < offered) statuses["none"] = offered - answered
-  writeFileSync(options.acknowledgedFile, JSON.stringify(acknowledged))
-  const result: LoadReport = {
-    offered,
-    statuses,
-    inTime,
-    latencyMillis: {
-      p50: quantile(sorted, 0.5),
-      p90: quantile(sorted, 0.9),
-      p99: quantile(sorted, 0.99),
-      max: sorted.at(-1) ?? NaN
-    },
-    cpuSeconds: (cpu.user + cpu.system) / 1e6
-  }
-  process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0))
+const { failures, lagMillis, offered, statuses } = await Effect.runPromise(Effect.delay(load, 200))
+const { broken, malformed, notSent, refused, timedOut } = failures
+const [lost, missing] = [broken + malformed + refused, notSent + timedOut]
+const sorted = latencies.toSorted((a, b) => a - b)
+const cpu = process.cpuUsage()
+writeFileSync(options.acknowledgedFile, JSON.stringify(acknowledged))
+const report: LoadReport = {
+  offered,
+  statuses: { ...statuses, ...(lost > 0 && { 0: lost }), ...(missing > 0 && { none: missing }) },
+  inTime,
+  latencyMillis: {
+    p50: quantile(sorted, 0.5),
+    p90: quantile(sorted, 0.9),
+    p99: quantile(sorted, 0.99),
+    max: sorted.at(-1) ?? NaN
+  },
+  lagMillis,
+  cpuSeconds: (cpu.user + cpu.system) / 1e6
 }
-
-tick()
+process.stdout.write(`${JSON.stringify(report)}\n`)

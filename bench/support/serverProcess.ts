@@ -5,6 +5,11 @@ import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { createInterface } from "node:readline"
 
+const cpuSecondsOf = (pid: number | string): number => {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ")
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
 export class ServerProcess {
   readonly port: number
   readonly #child: ChildProcess
@@ -17,23 +22,32 @@ export class ServerProcess {
   static async start(
     file: string,
     args: ReadonlyArray<string>,
-    env: Readonly<Record<string, string>>
+    env: Readonly<Record<string, string>>,
+    nodeOptions: ReadonlyArray<string> = []
   ): Promise<ServerProcess> {
-    const child = spawn(process.execPath, [file, ...args], {
+    const child = spawn(process.execPath, [...nodeOptions, file, ...args], {
       env: { ...process.env, ...env },
-      stdio: ["ignore", "pipe", "inherit"]
+      stdio: ["ignore", "pipe", "inherit", "ipc"]
     })
-    for await (const line of createInterface({ input: child.stdout })) {
+    for await (const line of createInterface({ input: child.stdout! })) {
       const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1]
       if (port !== undefined) return new ServerProcess(child, Number(port))
     }
     throw new Error(`${file} ended without printing its URL`)
   }
 
-  /** User and system CPU seconds so far, of all its threads. */
+  /** User and system CPU seconds so far, of all its threads and of its children that run. */
   cpuSeconds(): number {
-    const fields = readFileSync(`/proc/${this.#child.pid}/stat`, "utf8").split(") ")[1]!.split(" ")
-    return (Number(fields[11]) + Number(fields[12])) / 100
+    const { pid } = this.#child
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean)
+    return [pid, ...children].reduce((sum: number, id) => sum + cpuSecondsOf(id!), 0)
+  }
+
+  /** Sends a message and returns the next one that comes back: for servers that answer questions about themselves. */
+  async ask<A>(question: string): Promise<A> {
+    const answer = once(this.#child, "message", { signal: AbortSignal.timeout(60_000) })
+    this.#child.send(question)
+    return (await answer)[0] as A
   }
 
   /** Stops it as a supervisor would and returns its exit code. */

@@ -130,4 +130,19 @@ describe("examples", () => {
       assert.strictEqual((yield* post("{}", "text/plain")).status, 415)
     })
   )
+
+  it.live("multiloop answers from both of its loops, and from the next ones after SIGHUP", () =>
+    Effect.gen(function* () {
+      const { child, url } = yield* start("multiloop/main.ts")
+      const answers = new Set<string>()
+      while (answers.size < 2) answers.add((yield* get(url, { headers: { connection: "close" } })).body)
+      assert.deepStrictEqual([...answers].toSorted(), ["Hello from loop 0!", "Hello from loop 1!"])
+      const restarts = Effect.map(
+        get(`${url}/metrics`),
+        ({ body }) => [...body.matchAll(/^spillway_multiloop_restarts_total\{.*reason="requested"\} 1$/gm)].length
+      )
+      child.kill("SIGHUP")
+      yield* Effect.timeout(Effect.repeat(restarts, { until: (count) => count === 2 }), "10 seconds")
+    })
+  )
 })

@@ -9,7 +9,7 @@
  * @since 0.1.0
  */
 import * as AdmissionQueue from "@spillway/runtime/AdmissionQueue"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import { Alarm } from "./internal/alarm.ts"
 
 /**
@@ -47,6 +47,26 @@ export interface Visitor {
 export type Ticket = AdmissionQueue.Entry<Visitor>
 
 /**
+ * What several doors have in common, those of the event loops of one process for example: permits, and places to wait.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Budget extends AdmissionQueue.Budget {
+  /** Takes one of the places to wait, if one is free. Says whether it did. */
+  enqueue(): boolean
+  /** Gives a place to wait back. */
+  dequeue(): void
+  /**
+   * Tells the other doors since when the first of this one waits, in milliseconds of the monotonic clock (`undefined`: nobody waits):
+   * who waits longest is served first, whatever the door. Says whether a permit is free now, for which those who wait are to try.
+   */
+  publish(since: number | undefined): boolean
+  /** Calls `retry` whenever there may be a permit for those who wait. Runs for ever. */
+  watch(retry: () => void): Effect.Effect<never>
+}
+
+/**
  * Options of `make`.
  *
  * @category options
@@ -73,6 +93,12 @@ export interface Options {
    * @default setImmediate
    */
   readonly defer?: ((run: () => void) => void) | undefined
+  /**
+   * What this door shares with others: `maxConcurrent` and `maxQueued` then hold for all of them together.
+   *
+   * @default undefined
+   */
+  readonly budget?: Budget | undefined
 }
 
 /**
@@ -96,6 +122,9 @@ export interface Stats {
 const resumingClass = 0
 const newClass = 1
 
+/** By how much those who resume come before those of other doors, in milliseconds: more than anybody waits at a door. */
+const resumingLead = 3_600_000
+
 /** The longest `Retry-After`: after a minute an estimate from the last few requests means nothing. */
 const maxRetryAfterSeconds = 60
 
@@ -117,8 +146,10 @@ export class Admission {
   readonly #now: () => number
   readonly #random: () => number
   readonly #defer: (run: () => void) => void
+  readonly #budget: Budget | undefined
   #resuming = 0
   #pumping = false
+  #published: number | undefined = undefined
 
   /** Use `make`. */
   constructor(options: Options) {
@@ -126,12 +157,14 @@ export class Admission {
     this.#now = options.now
     this.#random = options.random ?? Math.random
     this.#defer = options.defer ?? setImmediate
+    this.#budget = options.budget
     // The bound on new requests is kept here: those that resume must neither count against it nor be refused by it.
     this.#queue = AdmissionQueue.make({
       limit: options.maxConcurrent,
       maxQueued: Infinity,
       maxWait: options.maxWait,
-      priorities: 2
+      priorities: 2,
+      budget: options.budget
     })
     this.#alarm = new Alarm(
       () => this.#queue.nextExpiry(),
@@ -141,7 +174,12 @@ export class Admission {
 
   /** Turns away those who have waited too long. Forked once, by the owner of the door, whose scope ends it. */
   get expire(): Effect.Effect<never> {
-    return this.#alarm.run
+    const { run } = this.#alarm
+    if (this.#budget === undefined) return run
+    return Effect.raceFirst(
+      run,
+      this.#budget.watch(() => this.#pump())
+    )
   }
 
   /** What the door holds now. */
@@ -156,13 +194,13 @@ export class Admission {
       visitor.admitted()
       return undefined
     }
-    if (this.#queue.queued - this.#resuming >= this.#maxQueued) {
+    const hasPlace =
+      this.#budget === undefined ? this.#queue.queued - this.#resuming < this.#maxQueued : this.#budget.enqueue()
+    if (!hasPlace) {
       visitor.refused("QueueFull")
       return undefined
     }
-    const ticket = this.#queue.offer(visitor, this.#now(), newClass)
-    this.#alarm.set()
-    return ticket
+    return this.#offer(visitor, this.#now(), newClass)
   }
 
   /** Asks for a permit again after `pause`. Such a visitor is never refused, and comes before all that have not started yet. */
@@ -173,12 +211,14 @@ export class Admission {
     }
     this.#resuming++
     // Offered in an infinite future: it never has waited too long. Its own deadline ends its wait.
-    return this.#queue.offer(visitor, Infinity, resumingClass)
+    return this.#offer(visitor, Infinity, resumingClass)
   }
 
   /** Takes a visitor out of the queue. One that has been admitted meanwhile must `leave` instead. */
   cancel(ticket: Ticket): void {
-    if (this.#queue.cancel(ticket) && ticket.priority === resumingClass) this.#resuming--
+    if (!this.#queue.cancel(ticket)) return
+    this.#left(ticket)
+    this.#publish()
   }
 
   /** Gives a permit back, after it was held for so many milliseconds. */
@@ -202,6 +242,41 @@ export class Admission {
     return Math.min(maxRetryAfterSeconds, Math.max(1, Math.ceil(seconds)))
   }
 
+  #offer(visitor: Visitor, now: number, priority: number): Ticket | undefined {
+    const ticket = this.#queue.offer(visitor, now, priority)
+    if (ticket.state === "Waiting") {
+      this.#alarm.set()
+      this.#publish()
+      return ticket
+    }
+    // Another door has given a permit back this very moment.
+    this.#left(ticket)
+    visitor.admitted()
+    return undefined
+  }
+
+  /** An entry has left the queue. */
+  #left(entry: Ticket): void {
+    if (entry.priority === resumingClass) this.#resuming--
+    else this.#budget?.dequeue()
+  }
+
+  /** Tells the other doors who is next here, if that is another one than before. */
+  #publish(): void {
+    if (this.#budget === undefined) return
+    const oldest = this.#queue.waitingSince
+    const since = oldest === undefined || this.#resuming === 0 ? oldest : this.#resumingSince()
+    if (since === this.#published) return
+    this.#published = since
+    if (this.#budget.publish(since)) this.#pump()
+  }
+
+  /** Those who resume have no time of their own: they come before all others, and before each other by when they began to wait. */
+  #resumingSince(): number {
+    const earliest = this.#now() - resumingLead
+    return this.#published === undefined ? earliest : Math.min(this.#published, earliest)
+  }
+
   #pump(): void {
     if (this.#pumping || this.#queue.queued === 0) return
     this.#pumping = true
@@ -211,21 +286,25 @@ export class Admission {
   readonly #pumpNow = (): void => {
     this.#pumping = false
     this.#settle(this.#now(), this.#queue.limit - this.#queue.running)
-    // Somebody who was admitted may have left on our own stack, before others could be.
-    if (this.#queue.running < this.#queue.limit) this.#pump()
+    // Somebody who was admitted may have left on our own stack, before others could be. A shared budget tells when to try again.
+    if (this.#budget === undefined && this.#queue.running < this.#queue.limit) this.#pump()
   }
 
   /** Tells those whose fate is decided, admitting at most `budget`: a batch does not grow by those who leave during it. */
   #settle(now: number, budget: number): void {
     for (let entry = this.#queue.poll(now); entry !== undefined; entry = this.#queue.poll(now)) {
-      if (entry.priority === resumingClass) this.#resuming--
+      this.#left(entry)
       if (entry.state !== "Admitted") {
         entry.value.refused("WaitExceeded")
         continue
       }
       entry.value.admitted()
-      if (--budget <= 0) return this.#pump()
+      if (--budget <= 0) {
+        this.#pump()
+        break
+      }
     }
+    this.#publish()
   }
 }
 

@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import { Drain } from "@spillway/runtime/Drain"
+import type { Phase } from "@spillway/runtime/Drain"
 import { Health } from "@spillway/runtime/Health"
 import * as Effect from "effect/Effect"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
@@ -13,27 +14,39 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
+import { CurrentLink } from "./internal/multiLoop/link.ts"
+import type { Link } from "./internal/multiLoop/link.ts"
 
 const noStore = { "cache-control": "no-store" }
 const alive = HttpServerResponse.jsonUnsafe({ status: "alive" }, { headers: noStore })
 
+const phaseOf = ({ draining, loops }: Link["states"]): Phase => {
+  if (draining) return "Draining"
+  return loops.includes("ready") ? "Ready" : "Starting"
+}
+
 const makeReadiness = Effect.gen(function* () {
   const drain = yield* Drain
   const health = yield* Health
+  const link = yield* CurrentLink
   return Effect.gen(function* () {
-    const phase = yield* drain.phase
+    const states = link?.states
+    // A loop that is being replaced drains, but the process does not.
+    const phase = states === undefined ? yield* drain.phase : phaseOf(states)
     const checks = yield* health.check
     const ready = phase === "Ready" && checks.every((check) => check.healthy)
     const body = {
       status: ready ? "ready" : "unavailable",
       phase: phase.toLowerCase(),
-      checks: Object.fromEntries(checks.map(({ healthy, name }) => [name, healthy ? "healthy" : "unhealthy"]))
+      checks: Object.fromEntries(checks.map(({ healthy, name }) => [name, healthy ? "healthy" : "unhealthy"])),
+      ...(states !== undefined && { loops: states.loops })
     }
     return HttpServerResponse.jsonUnsafe(body, { status: ready ? 200 : 503, headers: noStore })
   })
 })
 
-const metrics = Effect.map(PrometheusMetrics.format(), (text) =>
+const allMetrics = Effect.flatMap(CurrentLink, (link) => link?.metrics ?? PrometheusMetrics.format())
+const metrics = Effect.map(allMetrics, (text) =>
   HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
 )
 
@@ -47,6 +60,9 @@ const metrics = Effect.map(PrometheusMetrics.format(), (text) =>
  * - `/readyz`: 200 if the process is ready and every check of `Health` succeeds, else 503, as while it drains; the body lists the
  *   checks by name.
  * - `/metrics`: every metric of Effect's registry as Prometheus text.
+ *
+ * In a loop of `MultiLoop` the last two answer for the whole process, whichever loop is asked: it is ready while at least one loop is and
+ * the process does not drain, and the body lists the states of the loops; the metrics are those of all loops, labelled by `loop`.
  *
  * @category layers
  * @since 0.1.0

@@ -45,7 +45,7 @@ export const queued = Metric.gauge("spillway_http_queued", {
 
 /**
  * Counter `spillway_http_refused_total`: requests answered before any handler saw them, by `reason`: `QueueFull`, `WaitExceeded`,
- * `Starting`, `MalformedRequest`, `HeadersTooLarge` or `RequestTimeout`.
+ * `Starting`, `Draining`, `MalformedRequest`, `HeadersTooLarge`, `TargetTooLong`, `RequestTimeout`, `ExpectationFailed` or `ConnectionLimit`.
  *
  * @category metrics
  * @since 0.1.0
@@ -67,13 +67,95 @@ export const connections = Metric.gauge("spillway_http_connections", {
 })
 
 /**
+ * Counter `spillway_http_cut_connections_total`: connections that the server ended, by `reason`: `Idle` and `Slow` to make room for
+ * others, `SlowReader` because the client took less than `minResponseRate`, `Tls` because its handshake failed, `Flood` because it sent
+ * more frames of control than requests can need. With HTTP/2 `SlowReader` may be one stream of a connection that lives on.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const cutConnections = Metric.counter("spillway_http_cut_connections_total", {
+  description: "Connections that the server ended to make room or because the client was too slow",
+  incremental: true
+})
+
+/**
  * Counter `spillway_http_dropped_connections_total`: connections closed as soon as they were accepted, because `maxConnections` were
- * open.
+ * open, or `maxConnectionsPerAddress` of its address.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const droppedConnections = Metric.counter("spillway_http_dropped_connections_total", {
   description: "Connections over the limit, closed unread",
+  incremental: true
+})
+
+/**
+ * Gauge `spillway_multiloop_up`: 1 for a loop of `MultiLoop` that answered when the metrics were collected, 0 for one that did not, by
+ * `loop`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const loopUp = Metric.gauge("spillway_multiloop_up", {
+  description: "Whether a loop answered when the metrics were collected"
+})
+
+/**
+ * Counter `spillway_multiloop_restarts_total`: loops of `MultiLoop` that were replaced, by `loop` and `reason`: `crashed`, `blocked` or
+ * `requested`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const loopRestarts = Metric.counter("spillway_multiloop_restarts_total", {
+  description: "Loops that were replaced",
+  incremental: true
+})
+
+/**
+ * Gauge `spillway_multiloop_blocked_seconds`: how long the event loop of a loop of `MultiLoop` has not turned, by `loop`, to the precision
+ * of the looks at it (0.2 to 1 second). 0 for one that turns.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const loopBlocked = Metric.gauge("spillway_multiloop_blocked_seconds", {
+  description: "Seconds for which the event loop of a loop has not turned"
+})
+
+/**
+ * Gauge `spillway_http_websockets`: WebSockets that are open, or whose handlers are still at work. Read when it is exported.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const webSockets = Metric.gauge("spillway_http_websockets", {
+  description: "WebSockets that are open or whose handlers are at work now"
+})
+
+/**
+ * Counter `spillway_http_websockets_closed_total`: WebSockets that have ended, by the `reason` that came first: `Peer` closed it, the
+ * `Handler` ended it, it was `Lost` without a close frame, a message was `TooLarge`, a `ProtocolError`, `PingTimeout`, `SlowConsumer`,
+ * or the server's `Drain`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const webSocketsClosed = Metric.counter("spillway_http_websockets_closed_total", {
+  description: "WebSockets that have ended, by the reason that came first",
+  incremental: true
+})
+
+/**
+ * Counter `spillway_http_websocket_messages_total`: WebSocket messages by their `fate`: `received` from a peer, `sent` to one, or
+ * `dropped` because the peer did not keep up.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const webSocketMessages = Metric.counter("spillway_http_websocket_messages_total", {
+  description: "WebSocket messages received, sent, and dropped for peers that did not keep up",
   incremental: true
 })

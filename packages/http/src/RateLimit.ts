@@ -15,6 +15,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { clientOf, parseAddress, trustNetworks } from "./internal/clientAddress.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
 import { withoutStack } from "./internal/withoutStack.ts"
 
@@ -249,32 +250,18 @@ export interface ClientOptions {
 export const clientKey = (
   options: ClientOptions = {}
 ): Effect.Effect<string, never, HttpServerRequest.HttpServerRequest> => {
-  const trusted = (options.trustedProxies ?? []).map((network) => {
-    const parsed = IpNetwork.fromString(network)
-    if (Result.isSuccess(parsed)) return parsed.success
+  const networks = options.trustedProxies ?? []
+  const isTrusted = Result.getOrElse(trustNetworks(networks), (network) => {
     throw new RangeError(`RateLimit.clientKey: trustedProxies must be networks like 10.0.0.0/8, got ${network}`)
   })
-  const isTrusted = (address: NetAddress.IpAddress) => trusted.some((network) => IpNetwork.contains(network, address))
   return Effect.map(HttpServerRequest.HttpServerRequest, (request) => {
     const socketAddress = Option.getOrUndefined(request.remoteAddress)
     if (socketAddress === undefined) return "unknown"
     // The plain case pays for no parsing.
-    if (trusted.length === 0 && !socketAddress.includes(":")) return socketAddress
-    let client = parseAddress(socketAddress)
-    if (client === undefined) return socketAddress
-    const forwarded = request.headers["x-forwarded-for"]?.split(",") ?? []
-    while (isTrusted(client) && forwarded.length > 0) {
-      const previous = parseAddress(forwarded.pop()!.trim())
-      if (previous === undefined) break
-      client = previous
-    }
-    return toKey(client)
+    if (networks.length === 0 && !socketAddress.includes(":")) return socketAddress
+    const peer = parseAddress(socketAddress)
+    return peer === undefined ? socketAddress : toKey(clientOf(peer, request.headers["x-forwarded-for"], isTrusted))
   })
-}
-
-const parseAddress = (text: string): NetAddress.IpAddress | undefined => {
-  const parsed = NetAddress.ipFromString(text.replace(/^\[|\]$|%.*$/g, ""))
-  return Result.isSuccess(parsed) ? NetAddress.toCanonical(parsed.success) : undefined
 }
 
 const toKey = (address: NetAddress.IpAddress): string =>

@@ -9,33 +9,37 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as NodeServices from "@effect/platform-node/NodeServices"
-import * as NodeWS from "@effect/platform-node/NodeWS"
 import { Drain } from "@spillway/runtime/Drain"
 import * as ByteSize from "effect/ByteSize"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Etag from "effect/http/Etag"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import type { HttpMiddleware } from "effect/http/HttpMiddleware"
 import type { HttpPlatform } from "effect/http/HttpPlatform"
 import * as HttpServer from "effect/http/HttpServer"
-import { ServeError } from "effect/http/HttpServerError"
+import type { ServeError } from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
-import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import type { Server as NodeServer } from "node:http"
-import type { ConnectionState } from "./internal/connections.ts"
+import type { Server as NetServer } from "node:net"
+import type { ConnectionState } from "./internal/connection.ts"
+import { reservedConnections } from "./internal/connections.ts"
 import { Dispatcher } from "./internal/dispatcher.ts"
 import * as draining from "./internal/draining.ts"
 import { Incoming } from "./internal/exchange.ts"
 import { isHandshake } from "./internal/handshake.ts"
 import { guard } from "./internal/guard.ts"
 import type { App } from "./internal/guard.ts"
+import { findPlace } from "./internal/listening.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
+import { Outgoing } from "./internal/outgoing.ts"
 import { http } from "./internal/nodeHttp.ts"
 import { Recorder } from "./internal/recorder.ts"
+import { webSocketApp } from "./internal/webSocketApp.ts"
 import * as ServerConfig from "./ServerConfig.ts"
 
 /**
@@ -68,6 +72,29 @@ export interface Stats {
 }
 
 /**
+ * One open connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ConnectionInfo {
+  /** What it is doing. */
+  readonly state: ConnectionState
+  /** The client's address: what a trusted proxy said of the newest request, else that of the socket. */
+  readonly remoteAddress: string | undefined
+  /** Since it was accepted. */
+  readonly age: Duration.Duration
+  /** Requests that have begun on it. */
+  readonly requests: number
+  readonly bytesReceived: number
+  /** Bytes that the kernel has taken for the client. */
+  readonly bytesSent: number
+  /** Bytes a second, over the last second. */
+  readonly receiveRate: number
+  readonly sendRate: number
+}
+
+/**
  * Service that says what the server holds.
  *
  * @category services
@@ -78,6 +105,13 @@ export class ServerStatus extends Context.Service<
   {
     /** What the server holds now. Counts the connections: for tests and status pages, not for each request. */
     readonly stats: Effect.Effect<Stats>
+    /** Every open connection: for status pages and to find out who is slow. */
+    readonly connections: Effect.Effect<ReadonlyArray<ConnectionInfo>>
+    /**
+     * Lets handshakes from now on use another certificate: that in the files of `tls`, read again, or that of the options given. Open
+     * connections keep theirs. Fails with a `ServeError` if it can not be read or used; then nothing changes. Does nothing without `tls`.
+     */
+    readonly renewTls: (tls?: ServerConfig.Tls) => Effect.Effect<void, ServeError>
   }
 >()("@spillway/http/Server/ServerStatus") {}
 
@@ -89,50 +123,37 @@ export class ServerStatus extends Context.Service<
  */
 export type Provided = HttpServer.HttpServer | ServerStatus | HttpPlatform | Etag.Generator | NodeServices.NodeServices
 
-/** How often node looks for requests that take too long to arrive: what "kept to a second" means. */
-const checkIntervalMillis = 1000
+// Read by node's `end` listener of every connection. It has no option for it.
+interface ServerInternals {
+  httpAllowHalfOpen: boolean
+}
 
 const makeNodeServer = (options: ServerConfig.Resolved): NodeServer => {
-  const finite = (millis: number): number => (millis === Infinity ? 0 : millis)
   const server = http.createServer({
     IncomingMessage: Incoming,
+    ServerResponse: Outgoing,
     insecureHTTPParser: false,
-    requireHostHeader: true,
+    // Its answer is bare, and handshakes pass it: the dispatcher looks itself.
+    requireHostHeader: false,
     maxHeaderSize: options.maxHeaderSize,
-    headersTimeout: finite(options.headersTimeout),
-    // For bodies that nobody waits for: `JsonBody` keeps `bodyTimeout` itself.
-    requestTimeout: finite(options.headersTimeout + options.bodyTimeout),
-    keepAliveTimeout: finite(options.keepAliveTimeout),
-    connectionsCheckingInterval: checkIntervalMillis,
+    // All timeouts are kept by the sweep of `Connections`: node's end when the listener closes.
+    headersTimeout: 0,
+    requestTimeout: 0,
+    keepAliveTimeout: 0,
     shouldUpgradeCallback: isHandshake
   })
-  // Node drops headers beyond this number silently. Their size is bounded already.
+  // Node drops headers beyond this number silently. Their size is bounded already, and `maxHeaders` refuses.
   server.maxHeadersCount = 0
-  if (options.maxConnections !== Infinity) server.maxConnections = options.maxConnections
+  // A client may close its side and wait for the answer. Node's own way is to hang up.
+  ;(server as unknown as ServerInternals).httpAllowHalfOpen = true
   return server
 }
 
-const listen = (
-  server: NodeServer,
-  options: ServerConfig.Resolved
-): Effect.Effect<NetAddress.SocketAddress, ServeError> =>
-  Effect.callback<void, ServeError>((resume) => {
-    const onError = (cause: Error) => resume(Effect.fail(new ServeError({ cause })))
-    server.once("error", onError)
-    server.listen({ port: options.port, host: options.host, backlog: options.backlog }, () => {
-      server.off("error", onError)
-      resume(Effect.void)
-    })
-  }).pipe(
-    Effect.andThen(
-      Effect.suspend(() => {
-        const address = server.address()
-        return address === null || typeof address === "string"
-          ? Effect.die(new Error("the server does not listen on a port"))
-          : Effect.fromResult(NetAddress.inetAddressFromIpString(address.address, address.port))
-      })
-    ),
-    Effect.catch((cause) => Effect.fail(cause instanceof ServeError ? cause : new ServeError({ cause })))
+/** Loaded only where it is used: `node:tls` and `node:http2` cost every thread some milliseconds. */
+const listenSecurely = (dispatcher: Dispatcher, server: NodeServer, tls: ServerConfig.Tls) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./internal/secure.ts")),
+    (secure) => secure.make(dispatcher, server, tls)
   )
 
 /** A context keeps so many additions as a list before it copies them all. Each request adds about six. */
@@ -154,6 +175,18 @@ const requestContext = (context: Context.Context<never>, maxBodySize: number) =>
  * its range. When the scope of `serve` closes the server drains; the time that takes is at most
  * `preStop + drainTimeout + 1.1 seconds`.
  *
+ * A WebSocket (`HttpServerRequest.upgrade`) counts as a connection for as long as it is open. Its handshake passes the door and has the
+ * deadline of a request; what the handler does afterwards has neither permit nor deadline. The reader fails with a `SocketCloseError` when
+ * the peer has closed, and a handler that fails because of that has ended well. A handler whose peer is gone without a close frame is
+ * interrupted, and one that does not notice a close is interrupted after `webSocketCloseTimeout`. A write to a WebSocket that is closing
+ * fails with a `SocketWriteError`.
+ *
+ * A drain closes WebSockets with 1001 (going away) when it closes the listener. Their handlers may finish what they do within
+ * `drainTimeout`; then they are interrupted. One that wants the last word waits for `Drain.began`: what it writes at once, and until
+ * `preStop` is over, reaches the peer before the close frame.
+ *
+ * Of the protocols of an `Upgrade` field only `websocket` is known. Requests that ask for another are answered as if they had not.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -163,49 +196,60 @@ export const make = Effect.fnUntraced(function* (input: Options) {
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
   const recorder = new Recorder(context)
-  const dispatcher = new Dispatcher(options, () => monotonicMillis(clock), recorder)
+  const place = yield* findPlace(options, clock)
+  const dispatcher = new Dispatcher(options, () => monotonicMillis(clock), recorder, place.budget)
   const server = makeNodeServer(options)
-  server.on("connection", dispatcher.connections.add)
+  const secure = options.tls === undefined ? undefined : yield* listenSecurely(dispatcher, server, options.tls)
+  const listener: NetServer = secure?.listener ?? server
+  // Some places more, for probes.
+  if (options.maxConnections !== Infinity) listener.maxConnections = options.maxConnections + reservedConnections
+  listener.on("connection", dispatcher.connections.add)
+  listener.on("drop", dispatcher.connections.dropped)
   server.on("request", dispatcher.onRequest)
   server.on("checkContinue", dispatcher.onCheckContinue)
+  server.on("checkExpectation", dispatcher.onCheckExpectation)
+  server.on("connect", dispatcher.onConnect)
   server.on("upgrade", dispatcher.onUpgrade)
   server.on("clientError", dispatcher.onClientError)
-  server.on("drop", recorder.dropped)
 
   yield* Effect.forEach(dispatcher.alarms, (alarm) => Effect.forkScoped(alarm))
   yield* Effect.acquireRelease(
     Effect.sync(() => recorder.registerGauges(() => dispatcher.door.stats, dispatcher.connections)),
     (remove) => Effect.sync(remove)
   )
-  const address = yield* Effect.acquireRelease(listen(server, options), () =>
+  yield* Effect.acquireRelease(
+    Effect.sync(() => dispatcher.webSockets.registerGauge()),
+    (remove) => Effect.sync(remove)
+  )
+  const address = yield* Effect.acquireRelease(place.listen(listener), () =>
     // A server that drained is closed already. This is for one that never served.
     Effect.sync(() => {
       dispatcher.connections.destroyAll()
-      server.close()
+      listener.close()
     })
   )
   const webSockets = yield* Effect.acquireRelease(
-    Effect.sync(() => new NodeWS.WebSocketServer({ noServer: true })),
+    Effect.sync(() => dispatcher.webSockets.makeServer()),
     (webSockets) => Effect.sync(() => webSockets.close())
   )
-  // Emitted just before the 101 is sent.
-  webSockets.on("headers", (_headers, request) => (request as Incoming).handshake?.upgraded())
 
   const serve = Effect.fnUntraced(function* (app: App, middleware?: HttpMiddleware) {
     if (dispatcher.handler !== undefined) return yield* Effect.die(new Error("Server: serve was called twice"))
     const requests = Scope.makeUnsafe("parallel")
     const upgrades = Scope.makeUnsafe("parallel")
-    const guarded = guard(app)
+    const trust = (input.trustedProxies ?? []).length === 0 ? undefined : options.trustedProxies
+    const guarded = guard(app, trust)
+    const guardedUpgrade = guard(webSocketApp(app), trust)
     const [handler, upgradeHandler] = yield* Effect.all([
       NodeHttpServer.makeHandler(guarded, { scope: requests, middleware }),
-      NodeHttpServer.makeUpgradeHandler(Effect.succeed(webSockets), guarded, { scope: upgrades, middleware })
+      NodeHttpServer.makeUpgradeHandler(Effect.succeed(webSockets), guardedUpgrade, { scope: upgrades, middleware })
     ]).pipe(Effect.updateContext((context: Context.Context<never>) => requestContext(context, options.maxBodySize)))
     yield* Effect.acquireRelease(
       Effect.sync(() => {
         dispatcher.handler = handler
         dispatcher.upgradeHandler = upgradeHandler
       }),
-      () => draining.run({ server, dispatcher, drain, requests, upgrades })
+      () => draining.run({ server: listener, dispatcher, drain, requests, upgrades })
     )
     yield* drain.ready
   })
@@ -221,7 +265,9 @@ export const make = Effect.fnUntraced(function* (input: Options) {
       stats: Effect.sync(() => {
         const { connections, door } = dispatcher
         return { ...door.stats, pipelined: connections.held, connections: connections.count() }
-      })
+      }),
+      connections: Effect.sync(() => dispatcher.connections.list()),
+      renewTls: (tls) => (secure === undefined ? Effect.void : secure.renew(tls))
     })
   )
 })
@@ -263,4 +309,12 @@ export const layer = (options: Options): Layer.Layer<Provided | Drain, ServeErro
  * @since 0.1.0
  */
 export const layerConfig = (options: Options): Layer.Layer<Provided | Drain, ServeError | Config.ConfigError> =>
-  Layer.unwrap(Effect.map(ServerConfig.fromEnvironment, (environment) => layer({ ...options, ...environment })))
+  Layer.unwrap(
+    Effect.map(ServerConfig.fromEnvironment, (environment) =>
+      layer({
+        ...options,
+        ...environment,
+        tls: environment.tls === undefined ? options.tls : { ...options.tls, ...environment.tls }
+      })
+    )
+  )

@@ -138,7 +138,7 @@ describe("Admission, at the door of a server", () => {
       assert.strictEqual(yield* soon(client.ended), "closed")
       const received = yield* client.received
       assert.strictEqual(received.slice(0, 12), "HTTP/1.1 503")
-      assert.include(received, "connection: close")
+      assert.include(received.toLowerCase(), "connection: close")
       yield* until(server, ({ connections }) => connections.writing + connections.body === 0)
     })
   )
@@ -165,7 +165,7 @@ describe("Admission, at the door of a server", () => {
       yield* second.write(handshake("/"))
       yield* soon(second.ended)
       assert.include(yield* second.received, "HTTP/1.1 503")
-      assert.include(yield* second.received, "retry-after: 1")
+      assert.match(yield* second.received, /\r\nretry-after: [12]\r\n/)
       yield* first.reset
       yield* until(server, (stats) => stats.running === 0)
     })

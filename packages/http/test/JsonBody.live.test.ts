@@ -3,8 +3,6 @@ import { RawClient } from "@spillway/http/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { HttpEffect, HttpRouter, HttpServerResponse } from "effect/http"
-import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { get, json, router, soon, start, until } from "./fixture.ts"
 
 const Event = Schema.Struct({ name: Schema.String, value: Schema.Finite })
@@ -131,7 +129,7 @@ describe("JsonBody", () => {
 
             const { ending, received } = yield* RawClient.exchange(server, stalled, { timeoutMillis: 1000 })
             assert.strictEqual(received.slice(0, 12), "HTTP/1.1 503")
-            assert.include(received.toLowerCase(), "retry-after: 1\r\n")
+            assert.match(received, /^retry-after: [12]\r$/im)
             assert.include(received.toLowerCase(), "connection: close\r\n")
             assert.strictEqual(ending, "closed")
             // A body that need not be waited for is not in the way.
@@ -203,7 +201,10 @@ describe("JsonBody", () => {
       it.live(`answers 408 and closes when the body does not come in time: ${path}`, () =>
         Effect.gen(function* () {
           const server = yield* start(app, options)
-          const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n[1`
+          // A small body is waited for before the handler, and with it the time of the route, begins.
+          const length =
+            path === "/any" ? "Content-Length: 10\r\n\r\n[1" : "Transfer-Encoding: chunked\r\n\r\n2\r\n[1\r\n"
+          const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${length}`
           const { ending, received } = yield* RawClient.exchange(server, head, { timeoutMillis: 5000 })
           assert.strictEqual(received.slice(0, 12), "HTTP/1.1 408")
           assert.include(received.toLowerCase(), "connection: close")
@@ -255,24 +256,4 @@ describe("JsonBody", () => {
       )
     }
   })
-
-  // https://github.com/nst/JSONTestSuite, which lies beside the repository here and in CI, and not in a user's clone.
-  const suite = fileURLToPath(new URL("../../../../shared/conformance/json/test_parsing", import.meta.url))
-  const present = existsSync(suite)
-  it.live.skipIf(!present)(`agrees with nst's JSONTestSuite${present ? "" : " (skipped: it is not here)"}`, () =>
-    Effect.gen(function* () {
-      const server = yield* start(app)
-      const files = readdirSync(suite).filter((file) => file.endsWith(".json"))
-      assert.isAbove(files.length, 300)
-      for (const file of files) {
-        const { status } = yield* get(
-          server.url("/any"),
-          post("application/json", new Uint8Array(readFileSync(`${suite}/${file}`)))
-        )
-        if (file.startsWith("y_")) assert.strictEqual(status, 200, file)
-        else if (file.startsWith("n_")) assert.isTrue(status >= 400 && status < 500, `${file}: ${status}`)
-        else assert.isBelow(status, 500, file)
-      }
-    })
-  )
 })

@@ -259,7 +259,9 @@ describe("Server", () => {
         400
       ],
       ["a head over 16 KiB", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"y".repeat(20_000)}\r\n\r\n`, 431],
-      ["a target over 16 KiB", `GET /${"y".repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 431]
+      ["a target over 16 KiB", `GET /${"y".repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 414],
+      ["a target over 8 KiB", `GET /${"y".repeat(9000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 414],
+      ["more than 100 header fields", `GET / HTTP/1.1\r\nHost: a\r\n${"x:\r\n".repeat(100)}\r\n`, 431]
     ]
     for (const [name, bytes, status] of cases) {
       it.live(`answers ${status} to ${name}, closes, and lives`, () =>
@@ -285,11 +287,11 @@ describe("Server", () => {
         const server = yield* start(HttpServer.serve(Effect.never))
         const client = yield* RawClient.connect(server)
         yield* client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
-        yield* until(server, (stats) => stats.running === 1)
+        yield* until(server, (stats) => stats.connections.body === 1)
         yield* client.end
         yield* soon(client.ended)
         assert.strictEqual((yield* client.received).slice(0, 12), "HTTP/1.1 408")
-        yield* until(server, (stats) => stats.running === 0)
+        yield* until(server, (stats) => stats.connections.body === 0)
       })
     )
 
@@ -326,14 +328,24 @@ describe("Server", () => {
   })
 
   describe("connections", () => {
-    it.live("closes what is over maxConnections unread", () =>
+    it.live("over maxConnections answers only probes, on 16 connections, and closes all others unread", () =>
       Effect.gen(function* () {
         const server = yield* start(HttpServer.serve(Effect.succeed(ok)), { maxConnections: 2 })
         yield* SilentClient.connect(server, 2)
         yield* until(server, (stats) => stats.connections.new === 2)
-        const { ending, received } = yield* RawClient.exchange(server, getRequest("/"), { timeoutMillis: 5000 })
-        assert.strictEqual(received, "")
-        assert.notStrictEqual(ending, "open")
+        const options = { timeoutMillis: 5000 }
+        const ordinary = yield* RawClient.exchange(server, getRequest("/"), options)
+        assert.deepStrictEqual([ordinary.received.slice(0, 12), ordinary.ending], ["HTTP/1.1 503", "closed"])
+        const probe = yield* RawClient.exchange(server, getRequest("/livez"), options)
+        assert.deepStrictEqual([probe.received.slice(0, 12), probe.ending], ["HTTP/1.1 200", "closed"])
+
+        yield* SilentClient.connect(server, 16)
+        yield* until(server, (stats) => stats.connections.new === 18)
+        const over = yield* RawClient.exchange(server, getRequest("/livez"), options)
+        assert.strictEqual(over.received, "")
+        assert.notStrictEqual(over.ending, "open")
+        // Who says nothing does not keep such a place.
+        yield* until(server, (stats) => stats.connections.new === 2)
       })
     )
 

@@ -1,35 +1,55 @@
 import { ServerConfig } from "@spillway/http"
 import { assert, describe, it } from "@effect/vitest"
 import { ByteSize, ConfigProvider, Duration, Effect } from "effect"
+import { NetAddress } from "effect/net"
 import { readFileSync } from "node:fs"
 
 const read = (env: Record<string, string>) =>
   Effect.provideService(ServerConfig.fromEnvironment, ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
 
-const source = readFileSync(new URL("../src/ServerConfig.ts", import.meta.url), "utf8")
+const source = ["ServerConfig", "ServerOptions"]
+  .map((name) => readFileSync(new URL(`../src/${name}.ts`, import.meta.url), "utf8"))
+  .join("\n")
 const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8")
 
 describe("ServerConfig", () => {
   it("fills in the defaults, in milliseconds and bytes", () => {
-    const { exempt: _, ...resolved } = ServerConfig.resolve({ port: 80 })
+    const { exempt: _, trustedProxies, ...resolved } = ServerConfig.resolve({ port: 80 })
     assert.deepStrictEqual(resolved, {
       port: 80,
       host: "127.0.0.1",
       backlog: 511,
+      inherit: false,
       maxConnections: 10_000,
+      maxConnectionsPerAddress: Infinity,
+      tls: undefined,
+      http2: true,
+      maxConcurrentStreams: 100,
       maxHeaderSize: 16_384,
+      maxHeaders: 100,
+      maxTargetSize: 8192,
       headersTimeout: 10_000,
       bodyTimeout: 30_000,
       maxBodySize: 1_048_576,
+      maxAwaitedBody: 65_536,
       maxBufferedBodies: 134_217_728,
+      minBodyRate: 240,
+      minResponseRate: 240,
+      rateGrace: 5000,
       keepAliveTimeout: 65_000,
       maxConcurrent: 1024,
       maxQueued: 1024,
       maxQueueWait: 1000,
       requestDeadline: 30_000,
+      maxWebSocketMessageSize: 1_048_576,
+      maxWebSocketQueue: 262_144,
+      webSocketSlowConsumer: "wait",
+      webSocketPingInterval: 30_000,
+      webSocketCloseTimeout: 5000,
       preStop: 0,
       drainTimeout: 10_000
     })
+    assert.isFalse(trustedProxies(NetAddress.ipFromStringUnsafe("127.0.0.1")))
   })
 
   const bad: ReadonlyArray<readonly [keyof ServerConfig.Options, unknown]> = [
@@ -38,11 +58,25 @@ describe("ServerConfig", () => {
     ["port", "80"],
     ["host", ""],
     ["backlog", 0],
+    ["inherit", ""],
     ["maxConnections", 0],
+    ["maxConnectionsPerAddress", 0],
+    ["trustedProxies", ["10.0.0.0/33"]],
+    ["tls", { keyFile: "key.pem" }],
+    ["tls", { cert: "cert" }],
+    ["maxConcurrentStreams", 0],
+    ["maxConcurrentStreams", 2 ** 32],
     ["maxHeaderSize", 10],
+    ["maxHeaders", 0],
+    ["maxTargetSize", 1],
+    ["minBodyRate", -1],
+    ["minResponseRate", Infinity],
+    ["rateGrace", 999],
+    ["rateGrace", Infinity],
     ["headersTimeout", 0],
     ["bodyTimeout", "5 millis"],
     ["maxBodySize", -1],
+    ["maxAwaitedBody", "65 KiB"],
     ["maxBufferedBodies", "much"],
     ["keepAliveTimeout", 0],
     ["maxConcurrent", 1.5],
@@ -50,6 +84,12 @@ describe("ServerConfig", () => {
     ["maxQueueWait", -1],
     ["requestDeadline", 0],
     ["requestDeadline", "soon"],
+    ["maxWebSocketMessageSize", 0],
+    ["maxWebSocketMessageSize", "2 GiB"],
+    ["maxWebSocketQueue", -1],
+    ["webSocketSlowConsumer", "reset"],
+    ["webSocketPingInterval", 0],
+    ["webSocketCloseTimeout", "5 millis"],
     ["preStop", -1],
     ["drainTimeout", Number.NaN]
   ]
@@ -71,16 +111,33 @@ describe("ServerConfig", () => {
           SPILLWAY_HTTP_DRAIN_TIMEOUT: "5 seconds",
           SPILLWAY_HTTP_PRE_STOP: "800 millis",
           SPILLWAY_HTTP_MAX_CONCURRENT: "7",
+          SPILLWAY_HTTP_TLS_KEY_FILE: "/etc/key.pem",
+          SPILLWAY_HTTP_TLS_CERT_FILE: "/etc/cert.pem",
+          SPILLWAY_HTTP_HTTP2: "false",
+          SPILLWAY_HTTP_MAX_CONCURRENT_STREAMS: "250",
+          SPILLWAY_HTTP_TRUSTED_PROXIES: "10.0.0.0/8, ::1",
+          SPILLWAY_HTTP_MIN_BODY_RATE: "1000.5",
           SPILLWAY_HTTP_MAX_BODY_SIZE: "2 MiB",
-          SPILLWAY_HTTP_MAX_BUFFERED_BODIES: "64 MiB"
+          SPILLWAY_HTTP_MAX_BUFFERED_BODIES: "64 MiB",
+          SPILLWAY_HTTP_WEB_SOCKET_SLOW_CONSUMER: "drop",
+          SPILLWAY_HTTP_WEB_SOCKET_PING_INTERVAL: "10 seconds",
+          SPILLWAY_HTTP_MAX_WEB_SOCKET_MESSAGE_SIZE: "16 MiB"
         }),
         {
           port: 8081,
           drainTimeout: Duration.seconds(5),
           preStop: Duration.millis(800),
           maxConcurrent: 7,
+          tls: { keyFile: "/etc/key.pem", certFile: "/etc/cert.pem" },
+          http2: false,
+          maxConcurrentStreams: 250,
+          trustedProxies: ["10.0.0.0/8", "::1"],
+          minBodyRate: 1000.5,
           maxBodySize: ByteSize.fromInputUnsafe("2 MiB"),
-          maxBufferedBodies: ByteSize.fromInputUnsafe("64 MiB")
+          maxBufferedBodies: ByteSize.fromInputUnsafe("64 MiB"),
+          webSocketSlowConsumer: "drop",
+          webSocketPingInterval: Duration.seconds(10),
+          maxWebSocketMessageSize: ByteSize.fromInputUnsafe("16 MiB")
         }
       )
       assert.deepStrictEqual(yield* read({}), {})
@@ -93,7 +150,13 @@ describe("ServerConfig", () => {
     ["SPILLWAY_HTTP_DRAIN_TIMEOUT", "soon"],
     ["SPILLWAY_HTTP_HEADERS_TIMEOUT", "1 millis"],
     ["SPILLWAY_HTTP_MAX_BODY_SIZE", "big"],
-    ["SPILLWAY_HTTP_MAX_BUFFERED_BODIES", "big"]
+    ["SPILLWAY_HTTP_MAX_BUFFERED_BODIES", "big"],
+    ["SPILLWAY_HTTP_TRUSTED_PROXIES", "10.0.0.0/8, everybody"],
+    ["SPILLWAY_HTTP_MIN_BODY_RATE", "-1"],
+    ["SPILLWAY_HTTP_HTTP2", "h2c"],
+    ["SPILLWAY_HTTP_MAX_CONCURRENT_STREAMS", "0"],
+    ["SPILLWAY_HTTP_WEB_SOCKET_SLOW_CONSUMER", "reset"],
+    ["SPILLWAY_HTTP_WEB_SOCKET_PING_INTERVAL", "1 millis"]
   ] as const) {
     it.effect(`fails with a ConfigError that names ${variable}`, () =>
       Effect.gen(function* () {

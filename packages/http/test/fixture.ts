@@ -8,6 +8,7 @@ export interface Running extends RawClient.Target {
   readonly port: number
   readonly url: (path: string) => string
   readonly stats: Effect.Effect<Server.Stats>
+  readonly connections: Effect.Effect<ReadonlyArray<Server.ConnectionInfo>>
   /** Closes the server as SIGTERM does; waits until it is gone. */
   readonly stop: Effect.Effect<void>
 }
@@ -27,7 +28,7 @@ export const start = <E>(
     return {
       port,
       url: (path) => `http://127.0.0.1:${port}${path}`,
-      stats: Context.get(context, Server.ServerStatus).stats,
+      ...Context.get(context, Server.ServerStatus),
       stop: Scope.close(scope, Exit.void)
     }
   })

@@ -18,22 +18,82 @@ const answer = (status: number, detail: string): Answer => {
 
 export const queueFull = answer(503, "the server is overloaded; try again later")
 export const waitExceeded = answer(503, "the server is overloaded: no turn came in time; try again later")
+export const draining = answer(503, "the server is being restarted")
 export const starting = answer(503, "the server is starting; try again in a moment")
-export const badRequest = answer(400, "send HTTP/1.1 with exactly one valid Host header")
 
-/** The same, as bytes for a connection whose request node could not parse. */
-const lastBytes = (status: number, detail: string, retryAfter?: number): Buffer => {
-  const { body, headers } = answer(status, detail)
-  let head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nconnection: close\r\n`
-  if (retryAfter !== undefined) head += `retry-after: ${retryAfter}\r\n`
-  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
+/** Why a request is turned away for its head alone. */
+export interface Refusal {
+  readonly answer: Answer
+  readonly reason: "MalformedRequest" | "HeadersTooLarge" | "TargetTooLong" | "RequestTimeout" | "ExpectationFailed"
+  /** Whether the connection ends with it. */
+  readonly closes: boolean
+}
+
+export const badRequest: Refusal = {
+  answer: answer(400, "send HTTP/1.1 with exactly one valid Host header, and no transfer coding but chunked"),
+  reason: "MalformedRequest",
+  closes: true
+}
+export const longTarget: Refusal = {
+  answer: answer(414, "send a shorter request target"),
+  reason: "TargetTooLong",
+  closes: true
+}
+export const manyHeaders: Refusal = {
+  answer: answer(431, "send fewer header fields"),
+  reason: "HeadersTooLarge",
+  closes: true
+}
+export const badStream: Refusal = {
+  answer: answer(400, "name exactly one valid authority, and https or http as the scheme"),
+  reason: "MalformedRequest",
+  closes: false
+}
+export const tunnelRefused: Refusal = {
+  answer: answer(501, "this server does not tunnel"),
+  reason: "MalformedRequest",
+  closes: false
+}
+export const expectationFailed: Refusal = {
+  answer: answer(417, "the only expectation that can be met is 100-continue"),
+  reason: "ExpectationFailed",
+  closes: false
+}
+
+/** The same, as bytes for a connection whose request node could not parse, or has handed over. */
+export const toBytes = ({ body, headers, status }: Answer, more: ReadonlyArray<string> = []): Buffer => {
+  const all = ["connection", "close", ...more, ...headers]
+  let head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n`
+  for (let i = 0; i < all.length; i += 2) head += `${all[i]}: ${all[i + 1]}\r\n`
   return Buffer.concat([Buffer.from(`${head}\r\n`), body])
 }
 
+const lastBytes = (status: number, detail: string, headers: ReadonlyArray<string> = []): Buffer =>
+  toBytes(answer(status, detail), headers)
+
+/** A 503 as the last bytes of a connection. `retryAfter` is in seconds. */
+export const unavailable = (answer: Answer, retryAfter: number): Buffer =>
+  toBytes(answer, ["retry-after", String(retryAfter)])
+
+/** The body of a request whose handler has not started came too slowly. */
+export const slowBody = answer(408, "the body of the request came too slowly")
+
 export const malformed = lastBytes(400, "this is not HTTP/1.1 as RFC 9112 has it")
-export const overloaded = lastBytes(503, "the server is overloaded; try again later", 1)
+export const noTunnel = lastBytes(405, "this server does not tunnel", [
+  "allow",
+  "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+])
+export const targetTooLong = lastBytes(414, "send a shorter request target")
 export const headersTooLarge = lastBytes(431, "send smaller headers")
 export const requestTimeout = lastBytes(408, "the request did not arrive in time")
+/** RFC 6455 section 4.4, and RFC 9110 section 15.5.22, which asks for `Upgrade`. */
+export const wrongWebSocketVersion = toBytes(answer(426, "speak version 13 of the WebSocket protocol"), [
+  "upgrade",
+  "websocket",
+  "sec-websocket-version",
+  "13"
+])
+export const badWebSocketKey = lastBytes(400, "send one Sec-WebSocket-Key of 16 bytes in base64")
 export const incomplete = lastBytes(408, "the request ended before its body did")
 
 /** An unread body up to this size is read and dropped, so that the connection can be used again; a larger one closes it. */
@@ -51,13 +111,11 @@ export const send = (
   { body, headers, status }: Answer,
   request: Incoming,
   response: ServerResponse,
-  options: { readonly retryAfter: number; readonly awaitsContinue: boolean; readonly close?: (() => void) | undefined }
+  options: { readonly retryAfter: number; readonly awaitsContinue: boolean; readonly close: () => void }
 ): void => {
   const all = options.retryAfter === 0 ? [...headers] : [...headers, "retry-after", String(options.retryAfter)]
-  if (options.close !== undefined && mustClose(request, options.awaitsContinue)) {
-    all.push("connection", "close")
-    closeGently(request, response, options.close)
-  }
+  if (mustClose(request, options.awaitsContinue)) response.shouldKeepAlive = false
+  if (!response.shouldKeepAlive && !request.complete) closeGently(request, response, options.close)
   response.writeHead(status, all)
   response.end(body)
 }
@@ -71,7 +129,7 @@ interface ResponseInternals {
  * Keeps node from destroying the socket as soon as the answer is flushed: that resets a client that is still sending, and the reset
  * can overtake the answer. Node has no public way; `@effect/platform-node` does the same.
  */
-const closeGently = (request: Incoming, response: ServerResponse, close: () => void): void => {
+export const closeGently = (request: Incoming, response: ServerResponse, close: () => void): void => {
   response.prependListener("finish", () => {
     ;(response as unknown as ResponseInternals)._last = false
     // What still comes is read and dropped until the connection's grace is over.

@@ -1,140 +1,91 @@
 import type * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
-import type * as Fiber from "effect/Fiber"
 import type { Socket } from "node:net"
-import type { Exchange } from "./exchange.ts"
-import { ExpiryList } from "./expiryList.ts"
-import type { Expiring } from "./expiryList.ts"
-import type { Linked } from "./linkedList.ts"
+import type { ConnectionInfo } from "../Server.ts"
+import type { Resolved } from "../ServerConfig.ts"
+import { parseAddress } from "./clientAddress.ts"
+import type { Trust } from "./clientAddress.ts"
+import { Connection } from "./connection.ts"
+import type { ConnectionState } from "./connection.ts"
+import type { Pace } from "./pace.ts"
+import { Pressure } from "./pressure.ts"
+import type { Recorder } from "./recorder.ts"
+import { SlowReaders } from "./slowReaders.ts"
+import { Sweep } from "./sweep.ts"
 
-export type ConnectionState = (typeof connectionStates)[number]
-
-/**
- * What a connection is doing: nothing was received yet, part of a head, a body that is still arriving, a complete request whose
- * response has not begun, a response being sent, waiting for the next request, or something else than HTTP by now.
- */
-export const connectionStates = ["new", "head", "body", "handling", "writing", "idle", "upgraded"] as const
-
-/**
- * How long a connection that may be used again is kept once the server drains. A request that was on its way when we said nothing
- * of closing is still answered in this time, instead of meeting a reset (nodejs/node#60617).
- */
-export const lingerMillis = 250
-
-/**
- * How long a connection is kept after our side of it was closed, for the client to read the answer: destroying it while bytes of the
- * client lie unread sends a reset, which can overtake the answer (RFC 9112 section 9.6). The value of `@effect/platform-node`.
- */
-export const closeGraceMillis = 500
-
-/**
- * How many pipelined requests of a connection are kept until those before them are answered. Responses go out one after the other in any
- * case; if each request had a permit meanwhile, one client could take all of them. More are refused.
- */
-const maxHeld = 32
-
-/** The record of one socket. States are derived when asked for: the hot path keeps no books. */
-export class Connection implements Expiring {
-  previous: Linked | undefined = undefined
-  next: Linked | undefined = undefined
-  dueAt = 0
-  /** The newest request that is in flight. */
-  exchange: Exchange | undefined = undefined
-  /** Requests in flight: more than one only if the client pipelines. */
-  inFlight = 0
-  upgraded = false
-  /** The handler of an upgraded connection, while it runs. */
-  upgradedFiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
-  /** No further request of this connection is answered: we have closed our side, or said that we will. */
-  closing = false
-  /** Bytes that had been read when the last request ended. */
-  #bytesAtRest = 0
-  readonly #held: Array<Exchange> = []
-  readonly socket: Socket
-  readonly #owner: Connections
-
-  constructor(socket: Socket, owner: Connections) {
-    this.socket = socket
-    this.#owner = owner
-  }
-
-  get state(): ConnectionState {
-    if (this.upgraded) return "upgraded"
-    if (this.exchange === undefined) {
-      const read = this.socket.bytesRead
-      return read === 0 ? "new" : read > this.#bytesAtRest ? "head" : "idle"
-    }
-    const { request, response } = this.exchange
-    return response.headersSent ? "writing" : request.complete ? "handling" : "body"
-  }
-
-  /** Keeps a pipelined request until those before it are answered. Says whether there was room for it. */
-  hold(exchange: Exchange): boolean {
-    if (this.#held.length >= maxHeld) return false
-    this.#held.push(exchange)
-    return true
-  }
-
-  get held(): number {
-    return this.#held.length
-  }
-
-  began(exchange: Exchange): void {
-    this.exchange = exchange
-    this.inFlight++
-  }
-
-  ended(exchange: Exchange): void {
-    this.inFlight--
-    const next = this.#held.shift()
-    if (next !== undefined && !this.socket.destroyed) next.enterDoor()
-    if (this.exchange !== exchange) return
-    this.exchange = undefined
-    this.#bytesAtRest = this.socket.bytesRead
-    if (this.#owner.draining) this.linger()
-  }
-
-  /** Closes the connection in a moment, unless a request comes. */
-  linger(): void {
-    if (this.closing || this.upgraded) return
-    this.#owner.lingering.remove(this)
-    this.#owner.lingering.add(this, this.#owner.now())
-  }
-
-  /** Sends the last bytes and closes our side; destroys the socket when the client has not closed its side in time. */
-  close(lastBytes?: Uint8Array): void {
-    this.closing = true
-    const { socket } = this
-    if (socket.destroyed) return
-    if (lastBytes === undefined) socket.end()
-    else socket.end(lastBytes)
-    this.#owner.lingering.remove(this)
-    this.#owner.closing.add(this, this.#owner.now())
-  }
-
-  expire(): void {
-    if (this.closing) {
-      this.socket.destroy()
-    } else if (this.inFlight === 0) {
-      this.closing = true
-      this.socket.destroySoon()
-    }
-  }
+/** What holds for every connection. Times in milliseconds. */
+export interface Limits {
+  readonly headersTimeout: number
+  readonly keepAliveTimeout: number
+  readonly graceMillis: number
+  readonly body: Pace
+  readonly response: Pace
 }
+
+/**
+ * Connections beyond `maxConnections` that are accepted, for probes alone: an orchestrator that cannot connect takes the process for dead.
+ * One that sends no request at once gives its place up.
+ */
+export const reservedConnections = 16
+
+const reservedMillis = 250
 
 /** All open sockets. */
 export class Connections {
   readonly all = new Map<Socket, Connection>()
-  readonly lingering = new ExpiryList(lingerMillis)
-  readonly closing = new ExpiryList(closeGraceMillis)
+  readonly sweep: Sweep
+  readonly slowReaders = new SlowReaders()
+  readonly limits: Limits
+  /** Whole milliseconds since the server began: such numbers cost a connection no memory of their own. */
   readonly now: () => number
+  readonly #origin: number
+  readonly #onClose: (this: Socket) => void
+  readonly #onEnd: (this: Socket) => void
+  /** Makes the record of a socket that was accepted. */
+  open: (socket: Socket) => Connection = (socket) => new Connection(socket, this, this.now())
   draining = false
   /** Connections ever accepted. */
   accepted = 0
+  readonly #maxConnections: number
+  readonly #maxPerAddress: number
+  readonly #isTrusted: Trust
+  readonly #perAddress = new Map<string, number>()
+  readonly #pressure: Pressure
+  readonly #recorder: Recorder
   readonly #empty = Latch.makeUnsafe(true)
 
-  constructor(now: () => number) {
-    this.now = now
+  constructor(options: Resolved, now: () => number, recorder: Recorder) {
+    const { headersTimeout, keepAliveTimeout, minBodyRate, minResponseRate, rateGrace: graceMillis } = options
+    this.limits = {
+      headersTimeout,
+      keepAliveTimeout,
+      graceMillis,
+      body: { bytesPerSecond: minBodyRate, graceMillis },
+      response: { bytesPerSecond: minResponseRate, graceMillis }
+    }
+    this.#origin = Math.trunc(now())
+    this.now = () => this.toMillis(now())
+    this.sweep = new Sweep(this.now)
+    const { all } = this
+    const remove = (connection: Connection) => this.#remove(connection)
+    this.#onClose = function () {
+      const connection = all.get(this)
+      // The record of a socket under TLS goes with its handshake.
+      if (connection !== undefined) remove(connection)
+    }
+    this.#onEnd = function () {
+      all.get(this)?.onEnd()
+    }
+    this.#maxConnections = options.maxConnections
+    this.#maxPerAddress = options.maxConnectionsPerAddress
+    this.#isTrusted = options.trustedProxies
+    this.#pressure = new Pressure(this, options.maxConnections)
+    this.#recorder = recorder
+  }
+
+  /** A time of the monotonic clock, in the unit of `now`. */
+  toMillis(now: number): number {
+    return Math.trunc(now) - this.#origin
   }
 
   /** Waits, without limit, until no socket is open. */
@@ -142,37 +93,94 @@ export class Connections {
     return this.#empty.await
   }
 
+  /** What enforces the timeouts: to be forked in the scope of the server. */
+  get alarms(): ReadonlyArray<Effect.Effect<never>> {
+    return [this.sweep.run, this.slowReaders.run]
+  }
+
   /** A `connection` listener. */
   readonly add = (socket: Socket): void => {
-    const connection = new Connection(socket, this)
-    this.all.set(socket, connection)
     this.accepted++
+    if (!this.#countAddress(socket)) {
+      this.#recorder.dropped()
+      return void socket.destroy()
+    }
+    const connection = this.open(socket)
+    connection.reserved = this.all.size >= this.#maxConnections
+    this.#enter(connection)
+    this.#pressure.relieve()
+  }
+
+  #enter(connection: Connection): void {
+    const { socket } = connection
+    this.all.set(socket, connection)
     this.#empty.closeUnsafe()
-    socket.once("close", () => this.#remove(connection))
-    if (this.draining) connection.linger()
+    // Shared by all sockets: a closure for each would be most of what a connection costs.
+    socket.on("close", this.#onClose)
+    socket.on("end", this.#onEnd)
+    this.sweep.schedule(connection, connection.reserved ? reservedMillis : undefined)
+    if (this.draining) connection.drain()
+  }
+
+  /** The handshake of TLS is done: the record of what is spoken inside takes the place of its record. */
+  secured(handshake: Connection, connection: Connection): void {
+    connection.reserved = handshake.reserved
+    this.#enter(connection)
+    this.#remove(handshake)
+  }
+
+  /** A `drop` listener: node has closed a connection over the limit. */
+  readonly dropped = (): void => {
+    this.#recorder.dropped()
+    this.#pressure.relieve()
   }
 
   #remove(connection: Connection): void {
     this.all.delete(connection.socket)
-    this.lingering.remove(connection)
+    this.sweep.remove(connection)
+    this.slowReaders.forget(connection)
     if (this.all.size === 0) this.#empty.openUnsafe()
+  }
+
+  /** Counts a connection of an address until it closes. Says whether there may be one more of that address. */
+  #countAddress(socket: Socket): boolean {
+    const address = socket.remoteAddress
+    if (this.#maxPerAddress === Infinity || address === undefined) return true
+    const parsed = parseAddress(address)
+    // A proxy carries the connections of many.
+    if (parsed !== undefined && this.#isTrusted(parsed)) return true
+    const count = this.#perAddress.get(address) ?? 0
+    if (count >= this.#maxPerAddress) return false
+    this.#perAddress.set(address, count + 1)
+    socket.once("close", () => {
+      const left = this.#perAddress.get(address)! - 1
+      if (left === 0) this.#perAddress.delete(address)
+      else this.#perAddress.set(address, left)
+    })
+    return true
+  }
+
+  timedOut(): void {
+    this.#recorder.refused("RequestTimeout")
+  }
+
+  readerReset(): void {
+    this.#recorder.cut("SlowReader")
+  }
+
+  evicted(reason: "Idle" | "Slow" | "Flood" | "Tls"): void {
+    this.#recorder.cut(reason)
   }
 
   /** The connection speaks something else than HTTP from now on. */
   upgraded(connection: Connection): void {
     connection.upgraded = true
-    this.lingering.remove(connection)
   }
 
   /** From now on a connection without a request is closed after its linger. */
   drain(): void {
     this.draining = true
-    for (const connection of this.all.values()) if (connection.inFlight === 0) connection.linger()
-  }
-
-  /** Ends the handlers of upgraded connections: what they do has no end of its own. */
-  interruptUpgraded(): void {
-    for (const { upgradedFiber } of this.all.values()) upgradedFiber?.interruptUnsafe()
+    for (const connection of this.all.values()) connection.drain()
   }
 
   destroyAll(): void {
@@ -184,6 +192,11 @@ export class Connections {
     let held = 0
     for (const connection of this.all.values()) held += connection.held
     return held
+  }
+
+  list(): ReadonlyArray<ConnectionInfo> {
+    const now = this.now()
+    return Array.from(this.all.values(), (connection) => connection.info(now))
   }
 
   /** The number of connections in each state. */

@@ -7,12 +7,15 @@ import type { Refusal } from "../Admission.ts"
 import type { Resolved } from "../ServerConfig.ts"
 import * as answers from "./answers.ts"
 import { BodyBudget } from "./bodyBudget.ts"
+import type { Connection } from "./connection.ts"
 import { Connections } from "./connections.ts"
 import { Exchange } from "./exchange.ts"
 import type { Incoming } from "./exchange.ts"
 import { ExpiryList } from "./expiryList.ts"
-import { Handshake, isHandshake } from "./handshake.ts"
+import { acceptHandOver, Handshake, refuseHandshake, refusalOfHandshake } from "./handshake.ts"
+import { ignoredUpgrade, mayHaveLostBytes, readHead, refusalOf } from "./head.ts"
 import type { Recorder } from "./recorder.ts"
+import { WebSockets } from "./webSockets.ts"
 
 export type UpgradeHandler = (request: Incoming, socket: Duplex, head: Buffer) => void
 export type Handler = (request: Incoming, response: ServerResponse) => void
@@ -29,13 +32,14 @@ export class Dispatcher {
   /** Bodies that a handler waits for. */
   readonly bodies: ExpiryList
   readonly bodyBudget: BodyBudget
+  readonly webSockets: WebSockets
   /** The adapter's handler, once the server serves. */
   handler: Handler | undefined = undefined
   /** The adapter's handler of WebSocket handshakes, once the server serves. */
   upgradeHandler: UpgradeHandler | undefined = undefined
   #announcing = false
 
-  constructor(options: Resolved, now: () => number, recorder: Recorder) {
+  constructor(options: Resolved, now: () => number, recorder: Recorder, budget?: Admission.Budget) {
     this.options = options
     this.now = now
     this.recorder = recorder
@@ -44,46 +48,87 @@ export class Dispatcher {
       maxQueued: options.maxQueued,
       // Waiting spends the deadline: one that can not make it any more is refused at the door, not started.
       maxWait: Math.min(options.maxQueueWait, options.requestDeadline),
-      now
+      now,
+      budget
     })
-    this.connections = new Connections(now)
+    this.connections = new Connections(options, now, recorder)
     this.deadlines = new ExpiryList(options.requestDeadline)
     this.bodies = new ExpiryList(options.bodyTimeout)
     this.bodyBudget = new BodyBudget(options.maxBufferedBodies)
+    this.webSockets = new WebSockets(options, now, recorder.context)
   }
 
   readonly onRequest = (request: Incoming, response: ServerResponse): void => this.#begin(request, response, false)
 
-  readonly onCheckContinue = (request: Incoming, response: ServerResponse): void => this.#begin(request, response, true)
+  // Node looks for the word anywhere in the field.
+  readonly onCheckContinue = (request: Incoming, response: ServerResponse): void =>
+    request.headers.expect!.toLowerCase() === "100-continue"
+      ? this.#begin(request, response, true)
+      : this.onCheckExpectation(request, response)
 
-  #begin(request: Incoming, response: ServerResponse, awaitsContinue: boolean): void {
+  /** RFC 9110 section 10.1.1: an expectation that cannot be met. */
+  readonly onCheckExpectation = (request: Incoming, response: ServerResponse): void =>
+    this.#begin(request, response, false, answers.expectationFailed)
+
+  #begin(request: Incoming, response: ServerResponse, awaitsContinue: boolean, expectation?: answers.Refusal): void {
+    const head = readHead(request)
     const connection = this.connections.all.get(request.socket)
     // RFC 9112 section 9.6: nothing that follows a `Connection: close` of ours may be processed.
     if (connection === undefined || connection.closing || !this.#reopen(connection.exchange)) return
     const exchange = new Exchange(this, request, response, connection, this.now())
     exchange.awaitsContinue = awaitsContinue
+    exchange.awaitsSmallBody = !awaitsContinue && head > 0 && head <= this.options.maxAwaitedBody
     request.exchange = exchange
     connection.began(exchange)
     response.on("close", onClose)
-    if (this.#announcing) response.shouldKeepAlive = false
-    if (request.httpVersionMajor !== 1 || !hasValidHost(request)) return this.#reject(exchange)
+    announceKeepAlive(response, this.options.keepAliveTimeout)
+    if (this.#announcing || connection.reserved) response.shouldKeepAlive = false
+    if (head === ignoredUpgrade && mayHaveLostBytes(request, connection.headBytes)) {
+      response.shouldKeepAlive = false
+      connection.closing = true
+    }
+    this.admit(exchange, refusalOf(request, head, this.options) ?? expectation)
+  }
+
+  /** Begins a request whose head has been read: it goes to the door, or around it, or is turned away. */
+  admit(exchange: Exchange, refusal: answers.Refusal | undefined): void {
+    const { connection, request } = exchange
+    if (refusal !== undefined) return this.#reject(exchange, refusal)
     if (this.handler === undefined) return this.#answer(exchange, answers.starting, "Starting", 1)
     this.deadlines.add(exchange, exchange.arrivedAt)
     if (this.options.exempt(request)) this.start(exchange)
-    else if (connection.inFlight === 1) exchange.enterDoor()
-    else if (!connection.hold(exchange)) this.refuse(exchange, "QueueFull")
+    else if (connection.reserved) this.refuse(exchange, "ConnectionLimit")
+    else if (!connection.admit(exchange)) this.refuse(exchange, "QueueFull")
   }
 
   /** A WebSocket handshake. Node has given the socket up: the answer ends the connection, unless it upgrades it. */
   readonly onUpgrade = (request: Incoming, socket: Duplex, head: Buffer): void => {
     const connection = this.connections.all.get(request.socket)
-    if (connection === undefined || this.upgradeHandler === undefined) return void socket.destroy()
-    if (!hasValidHost(request)) {
-      this.recorder.refused("MalformedRequest")
-      return connection.close(answers.malformed)
-    }
-    if (!isHandshake(request)) return connection.close(answers.malformed)
+    if (connection === undefined) return void socket.destroy()
+    acceptHandOver(socket)
+    const refusal = refusalOfHandshake(this, request, connection)
+    if (connection.closing || this.#closeBehindOthers(connection, refusal?.bytes ?? answers.malformed)) return
+    if (refusal !== undefined) return refuseHandshake(this, connection, refusal)
     new Handshake(this, request, connection, head).enterDoor()
+  }
+
+  /** A `CONNECT`. Node has given the socket up. */
+  readonly onConnect = (request: Incoming, socket: Duplex): void => {
+    const connection = this.connections.all.get(request.socket)
+    if (connection === undefined) return void socket.destroy()
+    acceptHandOver(socket)
+    const refusal = refusalOf(request, readHead(request), this.options)
+    const bytes = refusal === undefined ? answers.noTunnel : answers.toBytes(refusal.answer)
+    if (!this.#closeBehindOthers(connection, bytes)) connection.close(bytes)
+  }
+
+  /** What can not be answered came behind requests that can: they are answered, and then the connection ends. */
+  #closeBehindOthers(connection: Connection, refusal: Uint8Array | undefined): boolean {
+    const { exchange } = connection
+    if (exchange === undefined) return false
+    connection.closing = true
+    exchange.closeAfter(refusal)
+    return true
   }
 
   /**
@@ -102,19 +147,30 @@ export class Dispatcher {
     const { request, response } = exchange
     // The client has gone this very moment: `closed` gives the permit back.
     if (response.destroyed) return
-    if (exchange.awaitsContinue) response.writeContinue()
     this.handler!(request, response)
   }
 
-  refuse(exchange: Exchange, reason: Refusal): void {
+  refuseDraining(exchange: Exchange): void {
     this.deadlines.remove(exchange)
-    const answer = reason === "QueueFull" ? answers.queueFull : answers.waitExceeded
+    exchange.response.shouldKeepAlive = false
+    this.#answer(exchange, answers.draining, "Draining", 1)
+  }
+
+  refuseSlowBody(exchange: Exchange): void {
+    this.deadlines.remove(exchange)
+    exchange.response.shouldKeepAlive = false
+    this.#answer(exchange, answers.slowBody, "RequestTimeout", 0)
+  }
+
+  refuse(exchange: Exchange, reason: Refusal | "ConnectionLimit"): void {
+    this.deadlines.remove(exchange)
+    const answer = reason === "WaitExceeded" ? answers.waitExceeded : answers.queueFull
     this.#answer(exchange, answer, reason, this.door.retryAfterSeconds())
   }
 
-  #reject(exchange: Exchange): void {
-    exchange.response.shouldKeepAlive = false
-    this.#answer(exchange, answers.badRequest, "MalformedRequest", 0)
+  #reject(exchange: Exchange, { answer, closes, reason }: answers.Refusal): void {
+    if (closes) exchange.response.shouldKeepAlive = false
+    this.#answer(exchange, answer, reason, 0)
   }
 
   #answer(
@@ -131,80 +187,100 @@ export class Dispatcher {
   /** From now on every response closes its connection, those in flight included whose headers have not gone out. */
   announceClose(): void {
     this.#announcing = true
-    for (const { exchange } of this.connections.all.values()) {
-      if (exchange !== undefined && !exchange.response.headersSent) exchange.response.shouldKeepAlive = false
+    for (const { exchanges } of this.connections.all.values()) {
+      for (const { response } of exchanges) if (!response.headersSent) response.shouldKeepAlive = false
+    }
+  }
+
+  /** Turns away those whose handlers have not started, because their bodies have not come. */
+  refuseParked(): void {
+    for (const { exchanges } of this.connections.all.values()) {
+      for (const exchange of exchanges) exchange.refuseParked()
     }
   }
 
   /** What enforces the timeouts: to be forked in the scope of the server. */
   get alarms(): ReadonlyArray<Effect.Effect<never>> {
-    const { bodies, connections, deadlines, door } = this
-    return [
-      door.expire,
-      ...[deadlines, bodies, connections.lingering, connections.closing].map(({ alarm }) => alarm.run)
-    ]
+    const { bodies, connections, deadlines, door, webSockets } = this
+    const lists = [deadlines, bodies, webSockets.pings, webSockets.closes]
+    return [door.expire, ...lists.map(({ alarm }) => alarm.run), ...connections.alarms]
+  }
+
+  /** The body of a pipelined request can not be read: it is refused when its turn comes. */
+  #rejectBehindOthers(exchange: Exchange): void {
+    const { connection } = exchange
+    connection.closing = true
+    if (connection.release(exchange)) this.#reject(exchange, answers.badRequest)
+    else exchange.closeAfter(undefined)
   }
 
   /** Node could not parse what a connection sent, or it took too long. */
-  readonly onClientError = (error: Error & { readonly code?: string }, socket: Socket): void => {
+  readonly onClientError = (error: ParseError, socket: Socket): void => {
     const connection = this.connections.all.get(socket)
-    if (connection === undefined || !socket.writable) return void socket.destroy()
-    if (connection.closing) return
+    if (connection === undefined) return void socket.destroy()
     const { exchange } = connection
+    // More of what could not be read before. To destroy the socket for it would send a reset, which can overtake the answer.
+    if (connection.closing && (exchange === undefined || exchange.request.complete)) return
+    if (!socket.writable) return void socket.destroy()
+    // It is answered already: a second answer would be taken for that of the next request.
+    if (exchange === undefined && connection.owesBody) return connection.close()
+    const [bytes, reason] = lastAnswer(error, connection, this.options.maxHeaderSize)
     if (exchange !== undefined) {
-      // What can not be read came behind a good request, which is answered first; then the connection ends.
-      if (exchange.request.complete) {
-        connection.closing = true
-        return exchange.closeAfter()
-      }
-      if (exchange.response.headersSent || connection.inFlight > 1) return void socket.destroy()
+      if (exchange.request.complete) return void this.#closeBehindOthers(connection, bytes)
+      // The answer is under way already: what could not be read was not needed for it.
+      if (exchange.response.writableEnded) return void this.#closeBehindOthers(connection, undefined)
+      if (exchange.response.headersSent) return void socket.destroy()
+      if (connection.inFlight > 1) return this.#rejectBehindOthers(exchange)
     }
-    const [bytes, reason] = lastAnswer(error.code, exchange !== undefined)
     this.recorder.refused(reason)
     connection.close(bytes)
   }
 }
 
+/** What node says of bytes that it could not parse. */
+interface ParseError extends Error {
+  readonly code?: string
+  /** The packet in which it happened. */
+  readonly rawPacket?: Buffer
+}
+
 const lastAnswer = (
-  code: string | undefined,
-  inBody: boolean
-): readonly [Uint8Array, "HeadersTooLarge" | "RequestTimeout" | "MalformedRequest"] => {
+  { code, rawPacket }: ParseError,
+  { exchange, headBytes }: Connection,
+  maxHeaderSize: number
+): readonly [Uint8Array, answers.Refusal["reason"]] => {
   switch (code) {
-    case "HPE_HEADER_OVERFLOW":
-      return [answers.headersTooLarge, "HeadersTooLarge"]
-    case "ERR_HTTP_REQUEST_TIMEOUT":
-      return [answers.requestTimeout, "RequestTimeout"]
+    case "HPE_HEADER_OVERFLOW": {
+      // With all of the head in this packet, it can be seen whether the request line alone is too long.
+      const line = rawPacket === undefined || rawPacket.length < headBytes ? 0 : rawPacket.indexOf("\n")
+      const isTarget = line === -1 || line > maxHeaderSize
+      return isTarget ? [answers.targetTooLong, "TargetTooLong"] : [answers.headersTooLarge, "HeadersTooLarge"]
+    }
     case "HPE_INVALID_EOF_STATE":
-      return inBody ? [answers.incomplete, "RequestTimeout"] : [answers.malformed, "MalformedRequest"]
+      return exchange !== undefined ? [answers.incomplete, "RequestTimeout"] : [answers.malformed, "MalformedRequest"]
     default:
       return [answers.malformed, "MalformedRequest"]
   }
 }
 
 function onClose(this: ServerResponse): void {
-  const exchange = (this.req as Incoming).exchange!
-  exchange.host.recorder.ended(exchange, exchange.host.now())
-  exchange.closed()
+  closed(this)
 }
 
-/** RFC 3986 section 3.2.2 and 3.2.3, as RFC 9110 section 7.2 uses them. */
-const hostPattern = /^(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})*(?::\d*)?$|^\[[\da-f:.]+\](?::\d*)?$/i
+/** A response was sent, or its client has gone. */
+export const closed = ({ req }: ServerResponse): void => {
+  const exchange = (req as Incoming).exchange!
+  const now = exchange.host.now()
+  exchange.host.recorder.ended(exchange, now)
+  exchange.closed(now)
+}
 
-/** The last Host that was found valid: nearly always the next one too. */
-let validHost: string | undefined
+// Read by node when it writes the head. `keepAliveTimeout` of the server would set it too, and a timer for each request.
+interface ResponseInternals {
+  _keepAliveTimeout: number
+}
 
-/** Node keeps the first of two Host fields and drops the other, which a proxy in front may have used (RFC 9112 section 3.2). */
-const hasValidHost = (request: Incoming): boolean => {
-  const { rawHeaders } = request
-  let host: string | undefined
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i]!
-    if (name.length !== 4 || name.toLowerCase() !== "host") continue
-    if (host !== undefined) return false
-    host = rawHeaders[i + 1]!
-  }
-  if (host === undefined || host === validHost) return true
-  if (!hostPattern.test(host)) return false
-  validHost = host
-  return true
+/** Lets a response say how long its connection is kept, so that a client does not use it in the moment in which it is closed. */
+const announceKeepAlive = (response: ServerResponse, millis: number): void => {
+  if (millis !== Infinity) (response as unknown as ResponseInternals)._keepAliveTimeout = millis
 }

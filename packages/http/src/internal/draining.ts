@@ -2,8 +2,7 @@ import type { Drain } from "@spillway/runtime/Drain"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { Server } from "node:http"
-import { Server as NetServer } from "node:net"
+import { Server } from "node:net"
 import type { Dispatcher } from "./dispatcher.ts"
 
 /**
@@ -32,16 +31,18 @@ export interface Parts {
 export const run = Effect.fn("Server.drain")(function* ({ dispatcher, drain, requests, server, upgrades }: Parts) {
   const { connections, options } = dispatcher
   yield* drain.begin
-  dispatcher.announceClose()
   yield* Effect.sleep(options.preStop)
 
   yield* acceptWaiting(dispatcher)
-  yield* Effect.sync(() => NetServer.prototype.close.call(server))
+  yield* Effect.sync(() => Server.prototype.close.call(server))
+  // Not sooner: every client that is told to close connects again, and those connections would be what the listener resets when it closes.
+  dispatcher.announceClose()
   connections.drain()
-  connections.interruptUpgraded()
+  dispatcher.webSockets.drain()
 
   const drained = yield* isEmptyWithin(dispatcher, options.drainTimeout)
   if (!drained) {
+    dispatcher.refuseParked()
     yield* interrupt(requests)
     yield* interrupt(upgrades)
     yield* isEmptyWithin(dispatcher, flushGraceMillis)
@@ -71,8 +72,9 @@ const acceptWaiting = ({ connections, now }: Dispatcher): Effect.Effect<void> =>
     turn()
   })
 
-const isEmptyWithin = ({ connections }: Dispatcher, millis: number): Effect.Effect<boolean> =>
-  Effect.timeoutOrElse(Effect.as(connections.whenEmpty, true), {
+/** A WebSocket's handler may outlive its connection: it is let finish too. */
+const isEmptyWithin = ({ connections, webSockets }: Dispatcher, millis: number): Effect.Effect<boolean> =>
+  Effect.timeoutOrElse(Effect.as(Effect.andThen(connections.whenEmpty, webSockets.whenEmpty), true), {
     duration: millis,
     orElse: () => Effect.succeed(false)
   })

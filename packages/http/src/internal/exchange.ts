@@ -3,7 +3,8 @@ import type * as Fiber from "effect/Fiber"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { ServerResponse } from "node:http"
 import type { Refusal, Ticket, Visitor } from "../Admission.ts"
-import type { Connection } from "./connections.ts"
+import { closeGently } from "./answers.ts"
+import type { Connection } from "./connection.ts"
 import type { Dispatcher } from "./dispatcher.ts"
 import type { Expiring } from "./expiryList.ts"
 import type { Handshake } from "./handshake.ts"
@@ -14,6 +15,25 @@ import { http } from "./nodeHttp.ts"
 export class Incoming extends http.IncomingMessage {
   exchange: Exchange | undefined = undefined
   handshake: Handshake | undefined = undefined
+
+  /** Node calls it when somebody begins to read the body. */
+  override _read(size: number): void {
+    if (this.exchange?.awaitsContinue === true) this.exchange.writeContinue()
+    super._read(size)
+  }
+
+  /** Node calls it with each part of the body, and with `null` at its end. */
+  override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
+    const more = super.push(chunk, encoding)
+    this.exchange?.received(chunk === null ? 0 : chunk.length, chunk === null || !more)
+    return more
+  }
+
+  /** Readers destroy the body when they are interrupted. Node destroys the socket with it, and no answer could be sent any more. */
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    if (this.complete || this.exchange?.abandonBody() !== true) super._destroy(error, callback)
+    else callback()
+  }
 }
 
 /** What the handler of a request is told, and tells, about its time. */
@@ -22,21 +42,37 @@ export interface Guarded {
   readonly deadline: number
   /** The deadline passed before the handler was done. */
   readonly expired: boolean
+  /** The client sent its body too slowly, and the handler was interrupted for it. */
+  readonly bodyTimedOut: boolean
   /** The pattern of the route, known once the handler is done. */
   route: string
   /** The handler begins, on this fiber. */
   handlerBegan(fiber: Fiber.Fiber<unknown, unknown>): void
+  /** The handler has produced its response. One that `streams` may still read the request's body. */
+  answers(streams: boolean): void
   /** The handler has produced its response, or failed, and its finalizers have run. */
   handlerEnded(): void
 }
 
 /** What belongs to a request that came through our own server; `undefined` on any other server. */
 export const guardedOf = (request: HttpServerRequest): Guarded | undefined =>
-  request.source instanceof Incoming ? (request.source.exchange ?? request.source.handshake) : undefined
+  exchangeOf(request) ?? (request.source instanceof Incoming ? request.source.handshake : undefined)
 
 /** The same, for requests that have a response of node's: not for handshakes. */
-export const exchangeOf = (request: HttpServerRequest): Exchange | undefined =>
-  request.source instanceof Incoming ? request.source.exchange : undefined
+export const exchangeOf = ({ source }: HttpServerRequest): Exchange | undefined => {
+  const { exchange } = source as Partial<Incoming>
+  return exchange instanceof Exchange ? exchange : undefined
+}
+
+// Node's own word for "a reader waits", which has no public name.
+interface ReadableInternals {
+  readonly _readableState: { readonly needReadable: boolean }
+}
+
+/** What node's parser says of it, where it says it. */
+const cutOff = Object.assign(new Error("the body ended too early"), { code: "HPE_INVALID_EOF_STATE" })
+
+const park = (exchange: Exchange): void => exchange.park()
 
 /** The time of a permit that is not held. */
 const notHeld = -1
@@ -54,12 +90,22 @@ export class Exchange implements Visitor, Expiring, Guarded {
   readonly arrivedAt: number
   route = ""
   expired = false
+  bodyTimedOut = false
   /** The client waits for `100 Continue` before it sends the body. */
   awaitsContinue = false
+  /** Its body is small enough to be waited for before the handler starts. */
+  awaitsSmallBody = false
+  /** What reads the body and can be told that the client is too slow. */
+  reader: { expire(): void } | undefined = undefined
   #ticket: Ticket | undefined = undefined
   #waited = false
   #heldSince = notHeld
   #paused = false
+  /** It was admitted, and starts when its body has come; since when it waits for that without a permit. */
+  #arriving = false
+  #parkedAt = notHeld
+  /** What it has of the budget for bodies that are waited for. */
+  #buffered = 0
   #entered = false
   #fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
 
@@ -93,9 +139,56 @@ export class Exchange implements Visitor, Expiring, Guarded {
 
   admitted(): void {
     this.#ticket = undefined
-    if (this.host.now() >= this.dueAt) this.expired = true
-    this.#heldSince = this.#waited ? this.host.now() : this.arrivedAt
-    this.host.start(this)
+    const now = this.host.now()
+    if (now >= this.dueAt) this.expired = true
+    this.#heldSince = this.#waited ? now : this.arrivedAt
+    if (this.#parkedAt === notHeld && this.awaitsSmallBody && !this.request.complete) {
+      this.#arriving = true
+      // Nearly always the body comes in the same packet, or in the next one, which the kernel has already.
+      setImmediate(park, this)
+    } else {
+      this.#unpark()
+      this.host.start(this)
+    }
+  }
+
+  /** The body did not come with the head. Until it is there the request has neither a fiber nor a permit. */
+  park(): void {
+    if (!this.#arriving || this.response.destroyed) return
+    this.#parkedAt = this.host.now()
+    this.#heldSince = notHeld
+    this.host.door.pause()
+    this.received(this.request.readableLength, false)
+  }
+
+  /** Bytes of the body have come. `enough`: all of it, or as much as is buffered for a reader. */
+  received(bytes: number, enough: boolean): void {
+    if (!this.#arriving) return
+    const parked = this.#parkedAt !== notHeld
+    if (parked && !this.host.bodyBudget.take(bytes)) {
+      this.response.shouldKeepAlive = false
+      return this.#giveUp(() => this.host.refuse(this, "QueueFull"))
+    }
+    if (parked) this.#buffered += bytes
+    if (!enough) return
+    this.#arriving = false
+    if (!parked) return this.host.start(this)
+    this.#waited = true
+    this.#ticket = this.host.door.resume(this)
+  }
+
+  #unpark(): void {
+    this.host.bodyBudget.give(this.#buffered)
+    this.#buffered = 0
+  }
+
+  /** Answers it without its handler, which has not started. */
+  #giveUp(answer: () => void): void {
+    this.#arriving = false
+    if (this.#ticket !== undefined) this.host.door.cancel(this.#ticket)
+    this.#ticket = undefined
+    this.#unpark()
+    answer()
   }
 
   refused(reason: Refusal): void {
@@ -109,40 +202,118 @@ export class Exchange implements Visitor, Expiring, Guarded {
     if (this.expired) fiber.interruptUnsafe(fiber.id)
   }
 
+  answers(streams: boolean): void {
+    const { request, response } = this
+    if (request.complete || response.headersSent) return
+    // A body that nobody asked for may come or not. A chunked one may be of any length.
+    if (this.awaitsContinue || (!streams && "transfer-encoding" in request.headers)) response.shouldKeepAlive = false
+  }
+
   handlerEnded(): void {
     this.#fiber = undefined
     this.#leave()
   }
 
-  /** The deadline has passed. One that still waits is dealt with by the door, whose longest wait is no longer than this. */
+  writeContinue(): void {
+    this.awaitsContinue = false
+    if (!this.response.headersSent) this.response.writeContinue()
+  }
+
+  /** The client closed its side in the middle of the body. */
+  cutOff(): void {
+    this.host.onClientError(cutOff, this.connection.socket)
+  }
+
+  /** Whether a reader waits for bytes of the body, so that a pause is the client's. */
+  get awaitsBody(): boolean {
+    if (this.#arriving) return true
+    const { request } = this
+    if (request.readableLength > 0) return false
+    return request.readableFlowing === true || (request as unknown as ReadableInternals)._readableState.needReadable
+  }
+
+  /** The client sends its body more slowly than it may. */
+  bodyTooSlow(): void {
+    // The answer was sent, and only the rest of the body was awaited.
+    if (this.response.headersSent) return this.connection.cut(this)
+    if (this.#arriving) return this.#giveUp(() => this.host.refuseSlowBody(this))
+    if (this.reader !== undefined) return this.reader.expire()
+    const fiber = this.#fiber
+    if (fiber === undefined) return
+    this.bodyTimedOut = true
+    fiber.interruptUnsafe(fiber.id)
+  }
+
+  /** The server has drained for long enough: a request whose body has not come by now is not waited for. */
+  refuseParked(): void {
+    if (this.#arriving || (this.#ticket !== undefined && this.#parkedAt !== notHeld)) {
+      this.#giveUp(() => this.host.refuseDraining(this))
+    }
+  }
+
+  /** Looks whether a body that is waited for without a handler takes too long. */
+  checkBody(): void {
+    if (!this.#arriving || this.#parkedAt === notHeld) return
+    if (this.host.now() - this.#parkedAt >= this.host.options.bodyTimeout) this.bodyTooSlow()
+  }
+
+  /** Gives the rest of the body up but keeps the connection for the answer, if that can still be sent. */
+  abandonBody(): boolean {
+    const { connection, response } = this
+    if (response.headersSent || response.destroyed || connection.socket.destroyed) return false
+    response.shouldKeepAlive = false
+    closeGently(this.request, response, () => connection.close())
+    return true
+  }
+
+  /**
+   * Sends an interim response, to which the kernel of a client that has gone answers with a reset. Returns false if the protocol has none.
+   */
+  probe(): boolean {
+    const { request, response } = this
+    if (response.headersSent) return true
+    if (request.httpVersionMinor === 0) return false
+    // A pipelined request whose turn has not come has no socket yet.
+    if (response.socket !== null) response.writeContinue()
+    return true
+  }
+
+  /** The deadline has passed. One that has not been inside is dealt with by the door, whose longest wait is no longer than this. */
   expire(): void {
-    if (this.#ticket !== undefined) return
     this.expired = true
+    if (this.#arriving) return this.bodyTooSlow()
+    if (this.#ticket !== undefined) {
+      if (this.#parkedAt !== notHeld) this.#giveUp(() => this.host.refuse(this, "WaitExceeded"))
+      return
+    }
     const fiber = this.#fiber
     if (fiber !== undefined) fiber.interruptUnsafe(fiber.id)
   }
 
   /** The response was sent, or the client is gone. */
-  closed(): void {
+  closed(now: number): void {
     const ticket = this.#ticket
     if (ticket !== undefined) {
       this.#ticket = undefined
       this.host.door.cancel(ticket)
     }
+    this.#arriving = false
+    this.#unpark()
     // A handler that began keeps its permit until it has ended: it may still be at work.
     if (!this.#entered) this.#leave()
-    this.connection.ended(this)
+    this.connection.ended(this, now)
   }
 
-  /** Closes the connection once this response was sent. */
-  closeAfter(): void {
+  /** Closes the connection once this response was sent: with a refusal of what came behind it, if the client was told that it stays open. */
+  closeAfter(refusal: Uint8Array | undefined): void {
     const { connection, response } = this
     if (!response.headersSent) response.shouldKeepAlive = false
-    response.once("close", () => connection.close())
+    response.once("close", () => connection.close(response.shouldKeepAlive ? refusal : undefined))
   }
 
   #leave(): void {
     this.host.deadlines.remove(this)
+    this.connection.left(this)
     if (this.#heldSince === notHeld) return
     const held = this.host.now() - this.#heldSince
     this.#heldSince = notHeld

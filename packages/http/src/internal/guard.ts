@@ -7,9 +7,13 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import { ClientAbort } from "effect/http/HttpServerError"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Problem from "../Problem.ts"
-import { guardedOf } from "./exchange.ts"
+import { clientOf, parseAddress } from "./clientAddress.ts"
+import type { Trust } from "./clientAddress.ts"
+import { exchangeOf, guardedOf } from "./exchange.ts"
 import type { Guarded } from "./exchange.ts"
 
 /** An HTTP app, whatever it fails with. */
@@ -23,6 +27,9 @@ const isClientAbort = (cause: Cause.Cause<unknown>): boolean =>
 const toResponse = (cause: Cause.Cause<unknown>): Effect.Effect<HttpServerResponse> =>
   isClientAbort(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Problem.fromCause(cause)
 
+const tooSlow = Effect.succeed(
+  Problem.toResponse(Problem.make({ status: 408, detail: "the body of the request came too slowly" }))
+)
 const exceeded = Effect.succeed(Problem.toResponse(Problem.deadlineExceeded))
 
 /**
@@ -31,8 +38,8 @@ const exceeded = Effect.succeed(Problem.toResponse(Problem.deadlineExceeded))
  * The adapter runs a request's fiber uninterruptible, so that a response is always sent; `HttpRouter` opens the handler again, an app
  * without it stays closed and would outlive its client. Here is the one place where every app is opened.
  */
-export const guard = (app: App): App => {
-  const open = Effect.interruptible(app)
+export const guard = (app: App, trust: Trust | undefined): App => {
+  const open = Effect.interruptible(trust === undefined ? app : withClientAddress(app, trust))
   return Effect.withFiber((fiber) => {
     const exchange = guardedOf(Context.getUnsafe(fiber.context, HttpServerRequest))
     if (exchange === undefined) return Effect.catchCause(open, toResponse)
@@ -42,16 +49,31 @@ export const guard = (app: App): App => {
     fiber.setContext(Context.add(outer, CurrentDeadline, exchange.deadline))
     return Effect.matchCauseEffect(open, {
       onSuccess: (response) => {
+        exchange.answers(response.body._tag === "Stream" || response.body._tag === "Raw")
         end(exchange, fiber, outer)
         return Effect.succeed(response)
       },
       onFailure: (cause) => {
+        exchange.answers(false)
         end(exchange, fiber, outer)
-        return exchange.expired && Cause.hasInterruptsOnly(cause) ? exceeded : toResponse(cause)
+        if (!Cause.hasInterruptsOnly(cause)) return toResponse(cause)
+        if (exchange.bodyTimedOut) return tooSlow
+        return exchange.expired ? exceeded : toResponse(cause)
       }
     })
   })
 }
+
+/** Lets the app see the client's address where a trusted proxy stands between. */
+const withClientAddress = (app: App, isTrusted: Trust): App =>
+  Effect.updateService(app, HttpServerRequest, (request) => {
+    const peer = Option.flatMapNullishOr(request.remoteAddress, parseAddress)
+    if (Option.isNone(peer) || !isTrusted(peer.value)) return request
+    const client = NetAddress.formatIp(clientOf(peer.value, request.headers["x-forwarded-for"], isTrusted))
+    const exchange = exchangeOf(request)
+    if (exchange !== undefined) exchange.connection.forwardedFor = client
+    return request.modify({ remoteAddress: Option.some(client) })
+  })
 
 const end = (exchange: Guarded, fiber: Fiber.Fiber<unknown, unknown>, outer: Context.Context<never>): void => {
   exchange.route = Context.getOrUndefined(fiber.context, HttpRouter.RouteContext)?.route.path ?? ""

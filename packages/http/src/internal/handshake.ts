@@ -1,20 +1,70 @@
 import type * as Fiber from "effect/Fiber"
 import type { IncomingMessage } from "node:http"
 import type { Socket } from "node:net"
+import type { Duplex } from "node:stream"
 import type { Refusal, Ticket, Visitor } from "../Admission.ts"
 import * as answers from "./answers.ts"
-import type { Connection } from "./connections.ts"
+import type { Connection } from "./connection.ts"
 import type { Dispatcher } from "./dispatcher.ts"
 import type { Guarded, Incoming } from "./exchange.ts"
 import type { Expiring } from "./expiryList.ts"
+import { readHead, refusalOf } from "./head.ts"
 import type { Linked } from "./linkedList.ts"
+import type { RefusalReason } from "./recorder.ts"
+import type { ServerWebSocket } from "./webSocket.ts"
 
-/** Whether a request is a WebSocket handshake (RFC 6455 section 4.2.1). Any other `Upgrade` is ignored, as RFC 9110 section 7.8 allows. */
-export const isHandshake = ({ headers, method }: IncomingMessage): boolean =>
+/**
+ * Whether a request wants to be a WebSocket (RFC 6455 section 4.2.1); that it has `Connection: upgrade` node has seen. Any other `Upgrade`
+ * is ignored, as RFC 9110 section 7.8 allows, and so is one with a body, which proxies before us might not end where we would.
+ */
+export const isHandshake = ({ headers, httpVersionMinor, method }: IncomingMessage): boolean =>
   method === "GET" &&
+  httpVersionMinor === 1 &&
   headers.upgrade?.toLowerCase() === "websocket" &&
-  headers["sec-websocket-version"] !== undefined &&
-  /^[+/0-9A-Za-z]{22}==$/.test(headers["sec-websocket-key"] ?? "")
+  (headers["content-length"] ?? "0") === "0" &&
+  headers["transfer-encoding"] === undefined
+
+interface HandshakeRefusal {
+  readonly reason: RefusalReason
+  readonly bytes: Uint8Array
+}
+
+/** Why a handshake is turned away before it knocks at the door, if it is. */
+export const refusalOfHandshake = (
+  { door, options, upgradeHandler }: Dispatcher,
+  request: Incoming,
+  { reserved }: Connection
+): HandshakeRefusal | undefined => {
+  const { headers } = request
+  const refusal = refusalOf(request, readHead(request), options)
+  if (refusal !== undefined) return { reason: refusal.reason, bytes: answers.toBytes(refusal.answer) }
+  if (headers["sec-websocket-version"] !== "13") return wrongVersion
+  if (!/^[+/0-9A-Za-z]{22}==$/.test(headers["sec-websocket-key"] ?? "")) return badKey
+  if (upgradeHandler === undefined) return { reason: "Starting", bytes: answers.unavailable(answers.starting, 1) }
+  if (!reserved) return undefined
+  // What is kept for probes is for requests that end.
+  return { reason: "ConnectionLimit", bytes: answers.unavailable(answers.queueFull, door.retryAfterSeconds()) }
+}
+
+const wrongVersion: HandshakeRefusal = { reason: "MalformedRequest", bytes: answers.wrongWebSocketVersion }
+const badKey: HandshakeRefusal = { reason: "MalformedRequest", bytes: answers.badWebSocketKey }
+
+const ignoreErrors = (): void => {}
+
+/** Nobody listens to a socket that node has handed over: an error of one would end the process. */
+export const acceptHandOver = (socket: Duplex): void => void socket.on("error", ignoreErrors)
+
+/** Answers a handshake and ends its connection. What the client sent behind it is read and dropped, or a reset could overtake the answer. */
+export const refuseHandshake = (
+  { recorder }: Dispatcher,
+  connection: Connection,
+  { bytes, reason }: HandshakeRefusal
+): void => {
+  const { socket } = connection
+  recorder.refused(reason)
+  socket.resume()
+  connection.close(bytes)
+}
 
 /**
  * A WebSocket handshake. Until the connection is upgraded it is a request, and bound as one: by the door, by its deadline, by the drain.
@@ -28,6 +78,10 @@ export class Handshake implements Visitor, Expiring, Guarded {
   readonly deadline = Infinity
   route = ""
   expired = false
+  /** A handshake has no body. */
+  readonly bodyTimedOut = false
+  /** What came of it. */
+  webSocket: ServerWebSocket | undefined = undefined
   readonly #host: Dispatcher
   readonly #request: Incoming
   readonly #connection: Connection
@@ -66,8 +120,9 @@ export class Handshake implements Visitor, Expiring, Guarded {
   refused(reason: Refusal): void {
     this.#ticket = undefined
     this.#settle()
-    this.#host.recorder.refused(reason)
-    this.#connection.close(answers.overloaded)
+    const answer = reason === "QueueFull" ? answers.queueFull : answers.waitExceeded
+    const bytes = answers.unavailable(answer, this.#host.door.retryAfterSeconds())
+    refuseHandshake(this.#host, this.#connection, { reason, bytes })
   }
 
   handlerBegan(fiber: Fiber.Fiber<unknown, unknown>): void {
@@ -76,10 +131,12 @@ export class Handshake implements Visitor, Expiring, Guarded {
     if (this.expired) fiber.interruptUnsafe(fiber.id)
   }
 
+  answers(): void {}
+
   handlerEnded(): void {
     this.#fiber = undefined
-    this.#connection.upgradedFiber = undefined
     this.#leave()
+    this.webSocket?.handlerEnded()
   }
 
   expire(): void {
@@ -88,12 +145,12 @@ export class Handshake implements Visitor, Expiring, Guarded {
   }
 
   /** The handshake is answered with 101: from here on this is a connection, not a request. */
-  upgraded(): void {
+  upgraded(webSocket: ServerWebSocket): void {
     this.#settle()
     this.#leave()
-    this.#connection.upgradedFiber = this.#fiber
+    this.webSocket = webSocket
     this.#host.connections.upgraded(this.#connection)
-    if (this.#host.connections.draining) this.#fiber?.interruptUnsafe()
+    webSocket.opened(this.#host.webSockets, this.#connection, this.#fiber)
   }
 
   #closed(): void {

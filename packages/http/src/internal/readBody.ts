@@ -5,7 +5,7 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as ByteSize from "effect/ByteSize"
 import type * as JsonBody from "../JsonBody.ts"
 import { exchangeOf } from "./exchange.ts"
-import type { Exchange } from "./exchange.ts"
+import type { Exchange, Incoming } from "./exchange.ts"
 import type { Expiring } from "./expiryList.ts"
 import type { Linked } from "./linkedList.ts"
 
@@ -52,6 +52,7 @@ const readOwn = (exchange: Exchange, maxBytes: number): Effect.Effect<Uint8Array
     Effect.callback<Uint8Array, Failure>((resume) => {
       const { request } = exchange
       if (request.readableEnded || request.destroyed) return resume(Effect.fail({ _tag: "Incomplete" }))
+      if (request.complete) return resume(readWhole(request, maxBytes))
       const read = new BodyRead(exchange, maxBytes, resume)
       return Effect.sync(() => {
         read.detach()
@@ -61,6 +62,13 @@ const readOwn = (exchange: Exchange, maxBytes: number): Effect.Effect<Uint8Array
     // However the wait ended, the handler goes on only with a permit.
     (bytes) => Effect.as(exchange.regainPermit(), bytes)
   )
+
+/** Reads a body that has arrived. */
+const readWhole = (request: Incoming, maxBytes: number): Effect.Effect<Uint8Array, Failure> => {
+  if (request.readableLength > maxBytes) return Effect.fail({ _tag: "TooLarge", limit: maxBytes })
+  const body = request.read() as Buffer | null
+  return Effect.succeed(body ?? Buffer.alloc(0))
+}
 
 /** A body that is being read. */
 class BodyRead implements Expiring {
@@ -81,6 +89,7 @@ class BodyRead implements Expiring {
     this.#exchange = exchange
     this.#maxBytes = maxBytes
     this.#resume = resume
+    exchange.reader = this
     exchange.request.on("data", this.#onData).on("end", this.#onEnd).on("close", this.#onClose)
     // Node hands the request over before it parses the body that came in the same packet: only a turn later is it known whether
     // the client is still to be waited for.
@@ -103,6 +112,7 @@ class BodyRead implements Expiring {
 
   detach(): void {
     this.#done = true
+    this.#exchange.reader = undefined
     this.#exchange.host.bodyBudget.give(this.#taken)
     this.#taken = 0
     this.#exchange.host.bodies.remove(this)

@@ -2,11 +2,23 @@ import type * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import type { Refusal } from "../Admission.ts"
 import * as HttpMetrics from "../HttpMetrics.ts"
-import { connectionStates } from "./connections.ts"
+import { connectionStates } from "./connection.ts"
 import type { Connections } from "./connections.ts"
 import type { Exchange } from "./exchange.ts"
 
-export type RefusalReason = Refusal | "Starting" | "MalformedRequest" | "HeadersTooLarge" | "RequestTimeout"
+export type RefusalReason =
+  | Refusal
+  | "Starting"
+  | "Draining"
+  | "MalformedRequest"
+  | "HeadersTooLarge"
+  | "TargetTooLong"
+  | "RequestTimeout"
+  | "ExpectationFailed"
+  | "ConnectionLimit"
+
+/** Why the server itself ended a connection: to make room, because the client took no bytes, or broke TLS or HTTP/2. */
+export type CutReason = "Idle" | "Slow" | "SlowReader" | "Flood" | "Tls"
 
 /** Methods with a label of their own. A client must not be able to make up labels. */
 const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"])
@@ -22,6 +34,11 @@ export class Recorder {
 
   constructor(context: Context.Context<never>) {
     this.#context = context
+  }
+
+  /** Where the metrics live. */
+  get context(): Context.Context<never> {
+    return this.#context
   }
 
   ended(exchange: Exchange, now: number): void {
@@ -44,6 +61,10 @@ export class Recorder {
       this.#refused.set(reason, counter)
     }
     counter.updateUnsafe(1, this.#context)
+  }
+
+  cut(reason: CutReason): void {
+    Metric.withAttributes(HttpMetrics.cutConnections, { reason }).updateUnsafe(1, this.#context)
   }
 
   readonly dropped = (): void => HttpMetrics.droppedConnections.updateUnsafe(1, this.#context)

@@ -5,9 +5,11 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { Buffer } from "node:buffer"
 import type * as Net from "node:net"
-import { openSocket } from "../internal/openSocket.ts"
-import type * as internal from "../internal/openSocket.ts"
+import * as HttpAnswer from "./HttpAnswer.ts"
+import { openSocket } from "./internal/openSocket.ts"
+import * as Targets from "./Target.ts"
 
 /**
  * Where a server listens.
@@ -15,7 +17,7 @@ import type * as internal from "../internal/openSocket.ts"
  * @category models
  * @since 0.1.0
  */
-export type Target = internal.Target
+export type Target = Targets.Target
 
 /**
  * Error of a client that could not connect.
@@ -23,7 +25,7 @@ export type Target = internal.Target
  * @category errors
  * @since 0.1.0
  */
-export type ConnectFailed = internal.ConnectFailed
+export type ConnectFailed = Targets.ConnectFailed
 
 /**
  * How a connection ended: the server closed it, or reset it.
@@ -50,6 +52,11 @@ export interface Connection {
   readonly received: Effect.Effect<string>
   /** Waits, without limit, until the text received holds `part`, or the connection ends; returns all that was received. */
   readonly receivedUntil: (part: string) => Effect.Effect<string>
+  /**
+   * Waits, without limit, until so many whole answers have come, or bytes that are no answer, or the connection ends; returns all that has
+   * come, parsed. `methods` are those of the requests, in their order.
+   */
+  readonly answers: (count: number, methods?: ReadonlyArray<string>) => Effect.Effect<HttpAnswer.Parsed>
   /** Waits, without limit, until the connection ends. */
   readonly ended: Effect.Effect<Ending>
 }
@@ -60,8 +67,8 @@ export interface Connection {
  * @category constructors
  * @since 0.1.0
  */
-export const connect = (target: Target): Effect.Effect<Connection, ConnectFailed, Scope.Scope> =>
-  Effect.map(openSocket(target), makeConnection)
+export const connect = (target: Targets.Input): Effect.Effect<Connection, ConnectFailed, Scope.Scope> =>
+  Effect.suspend(() => Effect.map(openSocket(Targets.resolve(target)), makeConnection))
 
 const makeConnection = (socket: Net.Socket): Connection => {
   let text = ""
@@ -104,6 +111,19 @@ const makeConnection = (socket: Net.Socket): Connection => {
     end: Effect.sync(() => void socket.end()),
     reset: Effect.sync(() => void socket.resetAndDestroy()),
     received: Effect.sync(() => text),
+    answers: (count, methods) =>
+      Effect.suspend(() => {
+        const parser = HttpAnswer.makeParser({ methods })
+        let at = 0
+        return waitFor(() => {
+          if (at < text.length) parser.push(Buffer.from(text.slice(at), "latin1"))
+          at = text.length
+          if (ending === "closed") parser.end()
+          const parsed = parser.parsed()
+          const over = ending !== undefined || parsed.malformed !== undefined || parsed.answers.length >= count
+          return over ? parsed : undefined
+        })
+      }),
     receivedUntil: (part) => waitFor(() => (text.includes(part) || ending !== undefined ? text : undefined)),
     ended: waitFor(() => ending)
   }
@@ -116,7 +136,7 @@ const makeConnection = (socket: Net.Socket): Connection => {
  * @since 0.1.0
  */
 export const exchange = (
-  target: Target,
+  target: Targets.Input,
   bytes: string | Uint8Array,
   options: { readonly timeoutMillis: number }
 ): Effect.Effect<{ readonly received: string; readonly ending: Ending | "open" }, ConnectFailed> =>

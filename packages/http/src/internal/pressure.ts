@@ -1,0 +1,76 @@
+import type { Connection } from "./connection.ts"
+import type { Connections } from "./connections.ts"
+
+/** The share of the limit above which connections that do nothing are closed to make room. */
+const threshold = 0.9
+
+/** How often it is looked who could be closed, when nobody was found the last time. */
+const searchMillis = 100
+
+/**
+ * Makes room when connections become scarce: the idle ones go first, oldest first, then those that are slower than they may be for good,
+ * slowest first. One that keeps pace is never closed.
+ *
+ * While there is room enough it costs one comparison for each new connection: who goes first is only looked up when somebody must.
+ */
+export class Pressure {
+  readonly #connections: Connections
+  readonly #limit: number
+  /** Who was found, the first to go last, and since when each waited. */
+  #idle: Array<readonly [Connection, number]> = []
+  #searchedAt = -Infinity
+
+  constructor(connections: Connections, maxConnections: number) {
+    this.#connections = connections
+    this.#limit = Math.floor(maxConnections * threshold)
+  }
+
+  /** To be called when a connection was added, or dropped for want of room. */
+  relieve(): void {
+    let excess = this.#connections.all.size - this.#limit
+    if (!(excess > 0)) return
+    excess -= this.#closeIdle(excess)
+    const now = this.#connections.now()
+    if (excess <= 0 || now - this.#searchedAt < searchMillis) return
+    this.#searchedAt = now
+    this.#search()
+    excess -= this.#closeIdle(excess)
+    if (excess > 0) this.#closeSlow(excess, now)
+  }
+
+  #search(): void {
+    this.#idle = []
+    for (const connection of this.#connections.all.values()) {
+      if (!connection.closing && connection.state === "idle") this.#idle.push([connection, connection.waitsSince])
+    }
+    this.#idle.sort(([, a], [, b]) => b - a)
+  }
+
+  #closeIdle(excess: number): number {
+    let closed = 0
+    while (closed < excess) {
+      const next = this.#idle.pop()
+      if (next === undefined) break
+      const [connection, since] = next
+      // It may have been used, or closed, since it was found.
+      if (connection.closing || connection.waitsSince !== since || connection.state !== "idle") continue
+      connection.closeQuietly()
+      this.#connections.evicted("Idle")
+      closed++
+    }
+    return closed
+  }
+
+  #closeSlow(excess: number, now: number): void {
+    const slow: Array<readonly [Connection, number]> = []
+    for (const connection of this.#connections.all.values()) {
+      const slowness = connection.slowness(now)
+      if (slowness > 0) slow.push([connection, slowness])
+    }
+    slow.sort(([, a], [, b]) => b - a)
+    for (const [connection] of slow.slice(0, excess)) {
+      this.#connections.evicted("Slow")
+      connection.reset()
+    }
+  }
+}
