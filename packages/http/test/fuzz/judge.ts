@@ -104,7 +104,7 @@ const judgeForm = (
 
 /** The routes that answer without a look at the body. */
 const isProbe = ({ target }: Start): boolean =>
-  /^(?:[a-z]+:\/\/[^/?#]*)?\/(?:livez|readyz|metrics)(?:[?#]|$)/i.test(target)
+  /^(?:[a-z]+:\/\/[^/?#]*)?\/(?:livez|readyz|metrics)(?:[?#;]|$)/i.test(target)
 
 /** An answer of 200 says what the server took the request for. */
 const judgeEcho = (answer: HttpAnswer.Answer, request: StrictRequest): string | undefined => {
