@@ -14,6 +14,7 @@ import type { Incoming } from "./exchange.ts"
 import { ExpiryList } from "./expiryList.ts"
 import { acceptHandOver, Handshake, refuseHandshake, refusalOfHandshake } from "./handshake.ts"
 import { ignoredUpgrade, mayHaveLostBytes, readHead, refusalOf } from "./head.ts"
+import type { Outgoing } from "./outgoing.ts"
 import type { Recorder } from "./recorder.ts"
 import { WebSockets } from "./webSockets.ts"
 
@@ -228,7 +229,7 @@ export class Dispatcher {
     if (exchange !== undefined) {
       if (exchange.request.complete) return void this.#closeBehindOthers(connection, bytes)
       // The answer is under way already: what could not be read was not needed for it.
-      if (exchange.response.writableEnded) return void this.#closeBehindOthers(connection, undefined)
+      if ((exchange.response as Outgoing).isWhole) return void this.#closeBehindOthers(connection, undefined)
       if (exchange.response.headersSent) return void socket.destroy()
       if (connection.inFlight > 1) return this.#rejectBehindOthers(exchange)
     }

@@ -1,6 +1,5 @@
 import * as Effect from "effect/Effect"
 import { ServeError } from "effect/http/HttpServerError"
-import type { Server as NodeServer } from "node:http"
 import { readFile } from "node:fs/promises"
 import type { SecureContextOptions, Server as TlsServer, TLSSocket } from "node:tls"
 import type { Tls } from "../ServerConfig.ts"
@@ -8,6 +7,7 @@ import { Connection } from "./connection.ts"
 import type { ConnectionState } from "./connection.ts"
 import type { Dispatcher } from "./dispatcher.ts"
 import * as socketState from "./socketState.ts"
+import type { NodeServer } from "./outgoing.ts"
 
 const { createServer } = process.getBuiltinModule("node:tls")
 

@@ -1,5 +1,6 @@
 import type { ServerHttp2Stream } from "node:http2"
 import type { Exchange } from "../exchange.ts"
+import { isLarge, writeInSlices } from "../slices.ts"
 
 const { Http2ServerRequest, Http2ServerResponse } = process.getBuiltinModule("node:http2")
 
@@ -64,6 +65,14 @@ export class Http2Outgoing extends Http2ServerResponse {
   // @ts-expect-error Declared as a field; in node it is an accessor too.
   override get writableFinished(): boolean {
     return this.stream.writableFinished && this.stream.headersSent && !this.stream.aborted
+  }
+
+  override end(body?: unknown, encoding?: unknown, callback?: unknown): this {
+    const end = super.end as (body?: unknown, encoding?: unknown, callback?: unknown) => this
+    if (!isLarge(body) || !this.headersSent) return end.call(this, body, encoding, callback)
+    const done = typeof encoding === "function" ? encoding : callback
+    writeInSlices(this, body, encoding, () => end.call(this, done))
+    return this
   }
 
   override writeContinue(): boolean {
