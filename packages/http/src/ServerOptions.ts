@@ -74,7 +74,7 @@ export interface Options {
    * the process's file descriptors.
    *
    * From nine tenths of it on, each new connection closes one that is idle, the longest idle first, and where there is none, one whose
-   * client is too slow, the slowest first. A client that keeps pace is never closed for another.
+   * client is too slow, the slowest first, and last those that move less than 4 KiB a second. A faster one is never closed for another.
    *
    * @default 10000
    */

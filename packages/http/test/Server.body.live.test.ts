@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { HttpServer, HttpServerResponse } from "effect/http"
+import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createHash } from "node:crypto"
 import { getRequest, soon, start, until } from "./fixture.ts"
 import { RawClient, SlowReader } from "@spillway/http/testing"
@@ -50,6 +50,34 @@ describe("Server, large responses", () => {
       )
     })
   )
+
+  for (const [name, length] of [
+    ["longer", 200_000],
+    ["shorter", 400_000]
+  ] as const) {
+    it.live(
+      `with a body ${name === "longer" ? "longer" : "shorter"} than their Content-Length fail, and the server lives`,
+      () =>
+        Effect.gen(function* () {
+          const wrong = HttpServerResponse.setHeader(
+            HttpServerResponse.text("x".repeat(300_000)),
+            "content-length",
+            String(length)
+          )
+          const app = Effect.map(HttpServerRequest.HttpServerRequest, ({ url }) =>
+            url === "/wrong" ? wrong : HttpServerResponse.text("ok")
+          )
+          const server = yield* start(HttpServer.serve(app))
+          const client = yield* RawClient.connect(server)
+          yield* client.write(getRequest("/wrong"))
+          yield* soon(client.ended)
+          yield* until(server, ({ connections }) => connections.writing === 0)
+          const other = yield* RawClient.connect(server)
+          yield* other.write(getRequest("/"))
+          assert.include(yield* soon(other.receivedUntil("ok")), "HTTP/1.1 200")
+        })
+    )
+  }
 
   it.live("cost a text once, however many do not read it", () =>
     Effect.gen(function* () {

@@ -1,7 +1,7 @@
 import { JsonBody } from "@spillway/http"
 import { RawClient, SilentClient, SlowReader } from "@spillway/http/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Schedule, Schema, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Schedule, Schema, Scope, Stream } from "effect"
 import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { getRequest, soon, start, until } from "./fixture.ts"
 
@@ -16,7 +16,7 @@ const chunk = (body: string): string => `${body.length.toString(16)}\r\n${body}\
 const sized = (length: number): string => `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`
 
 /** Sends a part every 200 ms, so many times. */
-const dribble = (client: RawClient.Connection, part: string, times: number): Effect.Effect<void> =>
+const dribble = (client: Pick<RawClient.Connection, "write">, part: string, times: number): Effect.Effect<void> =>
   Effect.asVoid(
     Effect.repeat(
       client.write(part),
@@ -226,6 +226,65 @@ describe("Server, slow readers", () => {
   )
 })
 
+describe("Server, clients that go away unseen", () => {
+  for (const how of ["reset", "end"] as const) {
+    it.live(`interrupts the handler of one whose body is not being read: ${how}`, () =>
+      Effect.gen(function* () {
+        const interrupted = yield* Deferred.make<void>()
+        const handler = Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
+        const server = yield* start(HttpServer.serve(handler), { rateGrace: "1 second" })
+        const scope = yield* Scope.make()
+        const client = yield* Scope.provide(RawClient.connect(server), scope)
+        yield* client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n${"x".repeat(300_000)}`)
+        yield* until(server, ({ running }) => running === 1)
+        // Until node has read what it buffers, and pauses.
+        yield* Effect.sleep(100)
+        yield* how === "reset" ? client.reset : Scope.close(scope, Exit.void)
+        yield* soon(Deferred.await(interrupted))
+        yield* until(server, ({ running }) => running === 0)
+      })
+    )
+  }
+
+  it.live("keeps the quiet response of a client that closed its side for as long as the grace", () =>
+    Effect.gen(function* () {
+      const ticks = Stream.concat(Stream.make("one "), Stream.fromEffect(Effect.as(Effect.sleep("2500 millis"), "two")))
+      const server = yield* start(HttpServer.serve(Effect.succeed(HttpServerResponse.stream(Stream.encodeText(ticks)))))
+      const client = yield* RawClient.connect(server)
+      yield* client.write(getRequest("/"))
+      yield* client.end
+      yield* soon(client.ended)
+      const received = yield* client.received
+      assert.include(received, "two")
+      assert.isTrue(received.endsWith("0\r\n\r\n"))
+    })
+  )
+
+  it.live("lets one that sends on for a while read the whole of an early answer", () =>
+    Effect.gen(function* () {
+      const body = "x".repeat(1_500_000)
+      const server = yield* start(HttpServer.serve(Effect.succeed(HttpServerResponse.text(body, { status: 401 }))))
+      const reader = yield* SlowReader.request(server, chunkedHead)
+      yield* dribble(reader, chunk("y".repeat(1000)), 8)
+      assert.strictEqual((yield* soon(reader.readAll)).bytes, body.length)
+    })
+  )
+
+  it.live("holds pipelined probes as it holds other requests", () =>
+    Effect.gen(function* () {
+      let handled = 0
+      const app = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) =>
+        url === "/livez" ? Effect.sync(() => (handled++, ok)) : Effect.never
+      )
+      const server = yield* start(HttpServer.serve(app))
+      const client = yield* RawClient.connect(server)
+      yield* client.write(getRequest("/slow") + getRequest("/livez").repeat(100))
+      yield* until(server, ({ pipelined, running }) => running === 1 && pipelined === 32)
+      assert.strictEqual(handled, 0)
+    })
+  )
+})
+
 describe("Server, connections under pressure", () => {
   const options = { maxConnections: 20 }
 
@@ -273,6 +332,27 @@ describe("Server, connections under pressure", () => {
       yield* Fiber.interrupt(dribbling)
       yield* pacing.write("0\r\n\r\n")
       assert.include(yield* soon(pacing.receivedUntil("ok")), "HTTP/1.1 200")
+    })
+  )
+
+  it.live("closes those that crawl at the least rate when there is nobody slower", () =>
+    Effect.gen(function* () {
+      const server = yield* start(HttpServer.serve(Effect.as(text, ok)), options)
+      const crawling = yield* Effect.forEach(Array.from({ length: 20 }), () => RawClient.connect(server))
+      const dribbling = yield* Effect.forkChild(
+        Effect.forEach(
+          crawling,
+          (client) => Effect.andThen(client.write(chunkedHead), dribble(client, chunk("x".repeat(60)), 40)),
+          { concurrency: "unbounded", discard: true }
+        ),
+        { startImmediately: true }
+      )
+      yield* until(server, ({ connections }) => connections.body === 20)
+      const answered = Effect.map(RawClient.exchange(server, getRequest("/"), { timeoutMillis: 500 }), ({ received }) =>
+        received.includes("HTTP/1.1 200")
+      )
+      yield* soon(Effect.repeat(answered, { until: (done) => done }))
+      yield* Fiber.interrupt(dribbling)
     })
   )
 

@@ -26,6 +26,11 @@ export class ClientPace {
     return 1 - Math.min(this.#bodyAllowance, this.#readAllowance) / this.#limits.graceMillis
   }
 
+  /** Whether it is waited for. */
+  get isAwaited(): boolean {
+    return this.#awaitedBody || this.#awaitedReader
+  }
+
   /** Charges the client for the time in which a reader waited for its body. Says whether it is too slow. */
   chargeSender(awaited: boolean, elapsed: number, received: number): boolean {
     const charged = awaited && this.#awaitedBody

@@ -4,6 +4,7 @@ import * as answers from "./answers.ts"
 import { ClientPace } from "./clientPace.ts"
 import type { ConnectionInfo } from "../Server.ts"
 import type { Connections } from "./connections.ts"
+import type { KernelView } from "./slowReaders.ts"
 import type { Exchange } from "./exchange.ts"
 import type { Linked } from "./linkedList.ts"
 import * as socketState from "./socketState.ts"
@@ -29,6 +30,9 @@ export const lingerMillis = 250
  * client lie unread sends a reset, which can overtake the answer (RFC 9112 section 9.6). The value of `@effect/platform-node`.
  */
 export const closeGraceMillis = 500
+
+/** For how long at most such a connection is kept while the client still sends: nginx's `lingering_timeout`. */
+const maxLingeringMillis = 5000
 
 /** How soon a client that closed its side is probed again: by then the kernel knows whether the first probe met a reset. */
 const probeMillis = 50
@@ -71,6 +75,8 @@ export class Connection implements Swept {
   #lingers = false
   /** Our side is closed: the next sweep ends the connection. */
   #ending = false
+  /** The kernel's list did not have it the last time. */
+  #missed = false
   /** The client has closed its side while a request was in flight. */
   #halfClosed = false
   /** Bytes that had been read when the last request ended. */
@@ -122,6 +128,12 @@ export class Connection implements Swept {
     return true
   }
 
+  /** The socket is closed. Node tells nothing to responses that it had not begun. */
+  dropHeld(): void {
+    for (const exchange of this.#held ?? []) exchange.host.deadlines.remove(exchange)
+    this.#held = undefined
+  }
+
   /** Takes back what was held. Says whether it was. */
   release(exchange: Exchange): boolean {
     const index = this.#held?.indexOf(exchange) ?? -1
@@ -153,6 +165,11 @@ export class Connection implements Swept {
     const { headersTimeout } = this.owner.limits
     const waited = now - this.waitsSince
     return waited < periodMillis ? 0 : Math.min(1, waited / Math.min(headersTimeout, 10 * periodMillis))
+  }
+
+  /** Bytes a second that a client moves which is waited for, or `undefined`. */
+  get awaitedRate(): number | undefined {
+    return this.#pace?.isAwaited === true ? this.receiveRate + this.sendRate : undefined
   }
 
   began(exchange: Exchange): void {
@@ -199,8 +216,12 @@ export class Connection implements Swept {
 
   /** Sends the last bytes and closes our side; destroys the socket when the client has not closed its side in time. */
   close(lastBytes?: Uint8Array): void {
-    this.closing = this.#ending = true
     const { socket } = this
+    if (!this.#ending) {
+      this.waitsSince = this.owner.now()
+      this.#received = socket.bytesRead
+    }
+    this.closing = this.#ending = true
     if (socket.destroyed) return
     if (lastBytes === undefined) socket.end()
     else socket.end(lastBytes)
@@ -238,12 +259,13 @@ export class Connection implements Swept {
     if (exchange !== undefined && !exchange.request.complete && !this.#ending) exchange.cutOff()
     if (this.inFlight === 0 || this.closing || this.upgraded) return
     this.#halfClosed = true
+    this.waitsSince = this.owner.now()
     if (this.exchange !== undefined && !this.exchange.probe()) return void this.socket.destroySoon()
     this.owner.sweep.schedule(this, probeMillis)
   }
 
   sweep(now: number): void {
-    if (this.#ending) return void this.socket.destroy()
+    if (this.#ending) return this.#checkEnding(now)
     const elapsed = now - this.#sweptAt
     const received = this.socket.bytesRead
     const sent = socketState.sentBytes(this.transport) ?? this.#sent
@@ -258,10 +280,22 @@ export class Connection implements Swept {
   protected check(now: number, elapsed: number, received: number, sent: number): void {
     if (this.upgraded) return this.paceReader(elapsed, sent)
     if (this.inFlight === 0) return this.#checkWait(now, elapsed, received)
-    if (this.#halfClosed && this.exchange !== undefined && !this.#checkHalfClosed(this.exchange, sent)) return
+    if (this.#halfClosed && this.exchange !== undefined && !this.#checkHalfClosed(this.exchange, now, sent)) return
     this.exchange?.checkBody()
+    if (!this.#halfClosed && this.socket.isPaused() && this.exchange?.response.headersSent === false) {
+      this.#lookForClient(this.exchange)
+    }
     this.#paceBody(this.exchange, elapsed, received)
     this.paceReader(elapsed, sent)
+  }
+
+  /** Our side is closed. While the client still sends, or takes what we have sent, it may not have read our answer. */
+  #checkEnding(now: number): void {
+    const received = this.socket.bytesRead
+    const busy = received > this.#received || this.socket.writableLength > 0
+    if (!busy || now - this.waitsSince >= maxLingeringMillis) return void this.socket.destroy()
+    this.#received = received
+    this.owner.sweep.schedule(this, closeGraceMillis)
   }
 
   /** No request is in flight. */
@@ -288,10 +322,11 @@ export class Connection implements Swept {
     this.socket.destroySoon()
   }
 
-  #checkHalfClosed(exchange: Exchange, sent: number): boolean {
-    const { response } = exchange
+  #checkHalfClosed(exchange: Exchange, now: number, sent: number): boolean {
+    if (sent > 0 || this.socket.writableLength > 0) this.waitsSince = now
     // A response that is quiet can be cut off by nothing but silence, as that of a subscriber who has gone.
-    const alive = response.headersSent ? sent > 0 || this.socket.writableLength > 0 : exchange.probe()
+    const isQuiet = exchange.response.headersSent && now - this.waitsSince >= this.owner.limits.graceMillis
+    const alive = !isQuiet && exchange.probe()
     if (!alive) this.socket.destroy()
     return alive
   }
@@ -319,9 +354,30 @@ export class Connection implements Swept {
     this.reset()
   }
 
-  /** What the kernel still holds for the client, or `undefined` where that can not be known. */
-  unacknowledged(bytes: number | undefined): void {
+  /**
+   * Node has stopped reading, and would not see that the client has gone. A reset the kernel knows of; a close it learns only behind what the
+   * client has sent, or when the client's kernel answers something with a reset.
+   */
+  #lookForClient(exchange: Exchange): void {
+    this.owner.slowReaders.suspect(this)
+    if (exchange.host.now() - exchange.arrivedAt >= this.owner.limits.graceMillis) exchange.probe()
+  }
+
+  /** What the kernel says of it: `undefined` where it says nothing, `gone` if it does not know it any more. */
+  looked(up: KernelView | "gone" | undefined): void {
+    if (up === "gone") {
+      // While connections come and go the list may miss one.
+      if (this.#missed) this.socket.destroy()
+      this.#missed = true
+      return
+    }
+    this.#missed = false
     const sent = socketState.sentBytes(this.transport)
-    if (sent !== undefined) this.#pace?.acknowledged(bytes === undefined ? undefined : sent - bytes)
+    if (sent !== undefined) this.acknowledged(up === undefined ? undefined : sent - up.unacknowledged)
+    if (up?.clientClosed === true && !this.#halfClosed) this.onEnd()
+  }
+
+  protected acknowledged(bytes: number | undefined): void {
+    this.#pace?.acknowledged(bytes)
   }
 }

@@ -139,6 +139,7 @@ export class Connections {
     this.all.delete(connection.socket)
     this.sweep.remove(connection)
     this.slowReaders.forget(connection)
+    connection.dropHeld()
     if (this.all.size === 0) this.#empty.openUnsafe()
   }
 

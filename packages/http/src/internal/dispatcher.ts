@@ -97,8 +97,8 @@ export class Dispatcher {
     if (refusal !== undefined) return this.#reject(exchange, refusal)
     if (this.handler === undefined) return this.#answer(exchange, answers.starting, "Starting", 1)
     this.deadlines.add(exchange, exchange.arrivedAt)
-    if (this.options.exempt(request)) this.start(exchange)
-    else if (connection.reserved) this.refuse(exchange, "ConnectionLimit")
+    exchange.exempt = this.options.exempt(request)
+    if (connection.reserved && !exchange.exempt) this.refuse(exchange, "ConnectionLimit")
     else if (!connection.admit(exchange)) this.refuse(exchange, "QueueFull")
   }
 

@@ -93,6 +93,8 @@ export class Exchange implements Visitor, Expiring, Guarded {
   bodyTimedOut = false
   /** The client waits for `100 Continue` before it sends the body. */
   awaitsContinue = false
+  /** It passes outside the door. */
+  exempt = false
   /** Its body is small enough to be waited for before the handler starts. */
   awaitsSmallBody = false
   /** What reads the body and can be told that the client is too slow. */
@@ -127,8 +129,9 @@ export class Exchange implements Visitor, Expiring, Guarded {
     return this.dueAt
   }
 
-  /** Knocks at the door. */
+  /** Knocks at the door, or goes around it. */
   enterDoor(): void {
+    if (this.exempt) return this.host.start(this)
     const ticket = this.host.door.enter(this)
     // Set only while it waits: the handler of one that was admitted has run already.
     if (ticket !== undefined) {
@@ -206,7 +209,9 @@ export class Exchange implements Visitor, Expiring, Guarded {
     const { request, response } = this
     if (request.complete || response.headersSent) return
     // A body that nobody asked for may come or not. A chunked one may be of any length.
-    if (this.awaitsContinue || (!streams && "transfer-encoding" in request.headers)) response.shouldKeepAlive = false
+    if (!this.awaitsContinue && (streams || !("transfer-encoding" in request.headers))) return
+    response.shouldKeepAlive = false
+    if (!streams) closeGently(request, response, () => this.connection.close())
   }
 
   handlerEnded(): void {

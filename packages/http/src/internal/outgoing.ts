@@ -1,7 +1,8 @@
 import type { Server } from "node:http"
 import type { Incoming } from "./exchange.ts"
 import { http } from "./nodeHttp.ts"
-import { isLarge, writeInSlices } from "./slices.ts"
+import { encodingOf, isLarge, writeInSlices } from "./slices.ts"
+import type { Large } from "./slices.ts"
 
 /** The response class given to node. */
 export class Outgoing extends http.ServerResponse<Incoming> {
@@ -11,11 +12,24 @@ export class Outgoing extends http.ServerResponse<Incoming> {
   override end(body?: unknown, encoding?: unknown, callback?: unknown): this {
     const end = super.end as (body?: unknown, encoding?: unknown, callback?: unknown) => this
     this.isWhole = true
-    if (!isLarge(body) || !this.headersSent) return end.call(this, body, encoding, callback)
+    // A length that is wrong is thrown where the caller can catch it, not in a later turn.
+    if (!isLarge(body) || !this.headersSent || !hasDeclaredLength(this, body, encoding))
+      return end.call(this, body, encoding, callback)
     const done = typeof encoding === "function" ? encoding : callback
     writeInSlices(this, body, encoding, () => end.call(this, done))
     return this
   }
+}
+
+// What node checks a strict length against.
+interface ResponseInternals {
+  readonly _contentLength: number | null
+}
+
+const hasDeclaredLength = (response: Outgoing, body: Large, encoding: unknown): boolean => {
+  const { _contentLength: declared } = response as unknown as ResponseInternals
+  if (!response.strictContentLength || declared === null) return true
+  return declared === (typeof body === "string" ? Buffer.byteLength(body, encodingOf(encoding)) : body.length)
 }
 
 /** A server of node's with our classes. */

@@ -4,6 +4,9 @@ import type { Connections } from "./connections.ts"
 /** The share of the limit above which connections that do nothing are closed to make room. */
 const threshold = 0.9
 
+/** Who moves so many bytes a second keeps pace, however scarce connections are: a modem of the nineties, or the edge of a mobile cell. */
+const fastRate = 4096
+
 /** How often it is looked who could be closed, when nobody was found the last time. */
 const searchMillis = 100
 
@@ -61,6 +64,18 @@ export class Pressure {
     return closed
   }
 
+  /** Those that are as fast as they must be, and no faster than nobody calls slow: the slowest first. */
+  #crawling(): Array<readonly [Connection, number]> {
+    const crawling: Array<readonly [Connection, number]> = []
+    for (const connection of this.#connections.all.values()) {
+      const rate = connection.awaitedRate
+      const { closing, inFlight, upgraded } = connection
+      if (rate === undefined || rate >= fastRate || closing || upgraded || inFlight === 0) continue
+      if (connection.slowness(0) === 0) crawling.push([connection, rate])
+    }
+    return crawling.sort(([, a], [, b]) => a - b)
+  }
+
   #closeSlow(excess: number, now: number): void {
     const slow: Array<readonly [Connection, number]> = []
     for (const connection of this.#connections.all.values()) {
@@ -68,6 +83,7 @@ export class Pressure {
       if (slowness > 0) slow.push([connection, slowness])
     }
     slow.sort(([, a], [, b]) => b - a)
+    if (slow.length < excess) slow.push(...this.#crawling())
     for (const [connection] of slow.slice(0, excess)) {
       this.#connections.evicted("Slow")
       connection.reset()

@@ -5,15 +5,26 @@ import type { Socket } from "node:net"
 import type { Connection } from "./connection.ts"
 import { periodMillis } from "./sweep.ts"
 
+/** What the kernel knows of a connection. */
+export interface KernelView {
+  /** Bytes that it holds for the client, or that the client has not acknowledged. */
+  readonly unacknowledged: number
+  /** The client has closed its side, whether or not what it sent before was read. */
+  readonly clientClosed: boolean
+}
+
 /**
- * Looks up how much the kernel holds of what was written to clients that seem to have stopped reading.
+ * Looks up what node cannot see: whether clients that seem to have stopped reading still acknowledge, and whether those from which we do not
+ * read have gone.
  *
- * Linux tells it in `/proc/net/tcp`, as `tx_queue`: the bytes that the client has not acknowledged. The list is read only while a
- * connection is suspected, at most once a second, by node's own threads.
+ * Linux tells it in `/proc/net/tcp`, as `tx_queue` and the state. The list is read only while a connection is suspected, at most once a
+ * second, by node's own threads.
  */
 export class SlowReaders {
   readonly #suspects = new Set<Connection>()
   readonly #latch = Latch.makeUnsafe(false)
+  /** The tables have shown our listener: they are those of its network, so that a connection which they lack is gone. */
+  #areOurs = false
 
   suspect(connection: Connection): void {
     this.#suspects.add(connection)
@@ -28,26 +39,26 @@ export class SlowReaders {
   get run(): Effect.Effect<never> {
     return Effect.forever(
       this.#latch.await.pipe(
-        Effect.andThen(sendQueues),
-        Effect.tap((queues) => Effect.sync(() => this.#tell(queues))),
+        Effect.andThen(tables),
+        Effect.tap((tables) => Effect.sync(() => this.#tell(tables))),
         Effect.andThen(Effect.sleep(periodMillis))
       )
     )
   }
 
-  #tell(queues: ReadonlyMap<string, number> | undefined): void {
+  #tell(tables: ReadonlyArray<string>): void {
     this.#latch.closeUnsafe()
-    const suspects = [...this.#suspects]
+    const suspects = new Map<string, Connection>()
+    for (const connection of this.#suspects) {
+      const key = keyOf(connection.transport)
+      if (tables.length > 0 && key !== undefined) suspects.set(key, connection)
+      else connection.looked(undefined)
+    }
     this.#suspects.clear()
-    for (const connection of suspects) {
-      if (queues === undefined) {
-        connection.unacknowledged(undefined)
-        continue
-      }
-      const key = keyOf(connection.socket)
-      const queued = key === undefined ? undefined : queues.get(key)
-      // While connections come and go the kernel's list may miss one.
-      if (queued !== undefined) connection.unacknowledged(queued)
+    for (const table of tables) find(table, suspects)
+    for (const connection of suspects.values()) {
+      this.#areOurs ||= tables.some((table) => listenerOf(connection.transport).test(table))
+      connection.looked(this.#areOurs ? "gone" : undefined)
     }
   }
 }
@@ -58,27 +69,37 @@ const read = (path: string) =>
     () => ""
   )
 
-/** The unacknowledged bytes of every TCP connection by its two ends, or `undefined` where the kernel does not tell them. */
-const sendQueues: Effect.Effect<ReadonlyMap<string, number> | undefined> = Effect.suspend(() =>
+/** The kernel's lists of TCP connections, none where it has none. */
+const tables: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(() =>
   process.platform === "linux"
-    ? Effect.map(Effect.all([read("/proc/net/tcp"), read("/proc/net/tcp6")]), ([v4, v6]) => {
-        if (v4 === "" && v6 === "") return undefined
-        const queues = new Map<string, number>()
-        parse(v4, queues)
-        parse(v6, queues)
-        return queues
-      })
-    : Effect.succeed(undefined)
+    ? Effect.map(Effect.all([read("/proc/net/tcp"), read("/proc/net/tcp6")]), (tables) =>
+        tables.filter((table) => table !== "")
+      )
+    : Effect.succeed([])
 )
 
-/** Lines like `12: 0100007F:1F90 0100007F:C3A4 01 0027AC40:00000000 …`: the two ends, the state, and the two queues. */
-const parse = (table: string, queues: Map<string, number>): void => {
-  for (const [, ends, queue] of table.matchAll(
-    /^ *\d+: ([\dA-F]+:[\dA-F]{4} [\dA-F]+:[\dA-F]{4}) [\dA-F]{2} ([\dA-F]{8}):/gm
-  )) {
-    queues.set(ends!, Number.parseInt(queue!, 16))
+/** `TCP_CLOSE_WAIT` of the kernel. */
+const closeWait = "08"
+
+/**
+ * Tells those that are in a table, and takes them out of `suspects`. Its lines are like
+ * `12: 0100007F:1F90 0100007F:C3A4 01 0027AC40:00000000 …`: the two ends, the state, and the two queues.
+ */
+const find = (table: string, suspects: Map<string, Connection>): void => {
+  const lines = /^ *\d+: ([\dA-F]+:[\dA-F]{4} [\dA-F]+:[\dA-F]{4}) ([\dA-F]{2}) ([\dA-F]{8}):/gm
+  while (suspects.size > 0) {
+    const line = lines.exec(table)
+    if (line === null) return
+    const [, ends, state, queue] = line
+    const connection = suspects.get(ends!)
+    if (connection === undefined) continue
+    suspects.delete(ends!)
+    connection.looked({ unacknowledged: Number.parseInt(queue!, 16), clientClosed: state === closeWait })
   }
 }
+
+/** The line of what listens on the port of a connection. */
+const listenerOf = ({ localPort = 0 }: Socket): RegExp => new RegExp(`:${hex(localPort, 4)} 0+:0000 0A `)
 
 const keyOf = ({ localAddress, localPort, remoteAddress, remotePort }: Socket): string | undefined =>
   localAddress === undefined || remoteAddress === undefined

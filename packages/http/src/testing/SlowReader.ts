@@ -137,6 +137,8 @@ export interface Download {
  * @since 0.1.0
  */
 export interface SlowReader {
+  /** Sends bytes and returns when the kernel has taken them, or the connection has ended. */
+  readonly write: (bytes: string | Uint8Array) => Effect.Effect<void>
   /** Reads the rest as fast as it comes, until the server closes the connection. */
   readonly readAll: Effect.Effect<Download>
 }
@@ -155,9 +157,15 @@ export const request = (
     Effect.map(openSocket(resolve(target)), (socket) => {
       socket.pause()
       socket.write(bytes)
-      return { readAll: readAll(socket) }
+      return { write: (bytes) => write(socket, bytes), readAll: readAll(socket) }
     })
   )
+
+const write = (socket: Net.Socket, bytes: string | Uint8Array): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    if (!socket.writable) return resume(Effect.void)
+    socket.write(bytes, () => resume(Effect.void))
+  })
 
 const readAll = (socket: Net.Socket): Effect.Effect<Download> =>
   Effect.callback<Download>((resume) => {

@@ -12,6 +12,7 @@ import * as socketState from "../socketState.ts"
 import { isContinue, refusalOf } from "./head.ts"
 import { Http2Incoming, Http2Outgoing } from "./messages.ts"
 import { openSession } from "./session.ts"
+import type { KernelView } from "../slowReaders.ts"
 
 const { constants } = process.getBuiltinModule("node:http2")
 
@@ -135,7 +136,8 @@ export class Http2Connection extends Connection {
   }
 
   override admit(exchange: Exchange): boolean {
-    if (this.#entered.size >= this.#share) this.#waiting.add(exchange)
+    if (exchange.exempt) exchange.enterDoor()
+    else if (this.#entered.size >= this.#share) this.#waiting.add(exchange)
     else this.#enter(exchange)
     return true
   }
@@ -262,9 +264,10 @@ export class Http2Connection extends Connection {
   }
 
   /** A session that has ended is kept until the client has all of it: what it still sends would meet a reset, which overtakes the rest. */
-  override unacknowledged(bytes: number | undefined): void {
-    if (this.#session.destroyed && (bytes ?? 0) === 0) this.socket.destroy()
-    else super.unacknowledged(bytes)
+  override looked(up: KernelView | "gone" | undefined): void {
+    const isDone = up === undefined || up === "gone" || up.unacknowledged === 0
+    if (this.#session.destroyed && isDone) this.socket.destroy()
+    else super.looked(up)
   }
 }
 
