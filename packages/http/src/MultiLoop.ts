@@ -9,6 +9,7 @@
  */
 import * as OffloadHost from "@spillway/runtime/OffloadHost"
 import * as Main from "@spillway/runtime/Main"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -26,6 +27,7 @@ import * as loopSide from "./internal/multiLoop/loopSide.ts"
 import { blockedOf, collect, watch } from "./internal/multiLoop/observe.ts"
 import { resolve } from "./internal/multiLoop/options.ts"
 import type { Sharing as InternalSharing, SlotState } from "./internal/multiLoop/protocol.ts"
+import { endStrays, failsInstead, hangups } from "./internal/multiLoop/process.ts"
 import { Supervisor } from "./internal/multiLoop/supervisor.ts"
 import type { StartFailure } from "./internal/multiLoop/supervisor.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
@@ -96,13 +98,15 @@ export interface Options {
    */
   readonly closeTimeout?: Duration.Input | undefined
   /**
-   * Whether SIGHUP restarts the loops one after the other. Windows has no such signal that could be survived.
+   * Whether SIGHUP restarts the loops one after the other: while they start, as soon as all of them serve; while they drain it does
+   * nothing. Windows has no such signal that could be survived.
    *
    * @default true
    */
   readonly restartOnHangup?: boolean | undefined
   /**
-   * Limits of the memory of each loop, as of a worker thread of node. A loop that runs out of it is replaced.
+   * Limits of the memory of each loop, as of a worker thread of node. A loop that runs out of it is replaced, but V8 may abort the whole
+   * process instead.
    *
    * @default those of node
    */
@@ -200,13 +204,15 @@ const toError = ({ gone, thread }: StartFailure, startTimeout: number): MultiLoo
       ? new CannotListen({ host: refused.address.host, port: refused.address.port, error: toFault(refused.fault) })
       : cause === "late"
         ? new StartTimedOut({ millis: startTimeout })
-        : new StartFailed({ exitCode, ...(fault !== undefined && { error: toFault(fault) }) })
+        : new StartFailed({ exitCode: exitCode ?? 1, ...(fault !== undefined && { error: toFault(fault) }) })
   return new MultiLoopError({ loop: thread.loop, reason })
 }
 
 const logGone = (thread: LoopThread, { cause, exitCode, fault }: Gone): Effect.Effect<void> => {
   const details = fault === undefined ? [] : [fault.stack ?? `${fault.name}: ${fault.message}`]
-  const what = cause === "blocked" ? "stood still and was terminated" : cause === "late" ? "was terminated" : "ended"
+  const terminated =
+    exitCode === undefined ? "is given up: it is in native code, which can not be terminated" : "was terminated"
+  const what = cause === "blocked" ? `stood still and ${terminated}` : cause === "late" ? terminated : "ended"
   return Effect.logError(`loop ${thread.loop} ${what}`, ...details).pipe(
     Effect.annotateLogs({ loop: thread.loop, generation: thread.generation, cause, exitCode })
   )
@@ -226,23 +232,14 @@ const statusOf = (supervisor: Supervisor): Status => ({
   }))
 })
 
-const onHangup = (restart: Effect.Effect<void, MultiLoopError>, fork: (effect: Effect.Effect<void>) => void) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const listener = () => fork(Effect.catch(restart, (error) => Effect.logError("the restart failed", error)))
-      process.on("SIGHUP", listener)
-      return listener
-    }),
-    (listener) => Effect.sync(() => process.off("SIGHUP", listener))
-  )
-
 /**
  * Starts the loops and waits until all of them serve. They end with the scope.
  *
  * **Details**
  *
  * Fails with a `MultiLoopError` when a loop can not start. Dies with a `RangeError` for an option outside its range. When the scope closes,
- * all loops drain at once as `Server` does; one that takes too long is terminated.
+ * all loops drain at once as `Server` does; one that takes too long is terminated. One in native code can not be: after 5 seconds it is
+ * given up, and if it is still there at the end of the process, the process ends itself with SIGKILL.
  *
  * @category constructors
  * @since 0.1.0
@@ -253,6 +250,7 @@ export const make = Effect.fnUntraced(function* (
   const { restartOnHangup, ...options } = resolve(input, defaults)
   const context = yield* Effect.context<never>()
   const clock = yield* Clock.Clock
+  const beginHangups = restartOnHangup ? yield* hangups : undefined
   const run = yield* FiberSet.makeRuntime<never, void>()
   const fork = (effect: Effect.Effect<void>): void => void run(effect)
   const host = yield* OffloadHost.make()
@@ -275,7 +273,11 @@ export const make = Effect.fnUntraced(function* (
             )
         })
     ),
-    (supervisor) => supervisor.close
+    (supervisor) =>
+      Effect.andThen(
+        supervisor.close,
+        Effect.suspend(() => endStrays(supervisor))
+      )
   )
   const metrics = collect(supervisor, context)
   yield* Effect.forkScoped(watch(supervisor, context))
@@ -284,7 +286,9 @@ export const make = Effect.fnUntraced(function* (
   const { loops, sharing } = options
   yield* Effect.annotateLogs(Effect.logInfo("all loops serve"), { loops, sharing })
   const restart = Effect.mapError(supervisor.restart, fail)
-  if (restartOnHangup) yield* onHangup(restart, fork)
+  beginHangups?.(() => {
+    if (!supervisor.draining) fork(Effect.catch(restart, (error) => Effect.logError("the restart failed", error)))
+  })
   return {
     status: Effect.sync(() => statusOf(supervisor)),
     restart,
@@ -319,7 +323,7 @@ export const launch = (options: Options): Effect.Effect<never, MultiLoopError> =
  * **Details**
  *
  * Behaves like `make`. A layer that was built can not fail: when a loop can not be replaced any more, the error is logged and the fiber
- * that built the layer is interrupted, which ends `Layer.launch`.
+ * that built the layer is interrupted, which ends `Layer.launch`; `Main.run` then exits with 1.
  *
  * @category layers
  * @since 0.1.0
@@ -329,7 +333,14 @@ export const layer = (options: Options): Layer.Layer<MultiLoop, MultiLoopError> 
     MultiLoop,
     Effect.withFiber((fiber) =>
       Effect.tap(make(options), ({ failed }) =>
-        Effect.forkScoped(Effect.catch(failed, () => Effect.sync(() => fiber.interruptUnsafe())))
+        Effect.forkScoped(
+          Effect.catchCause(failed, (cause) => {
+            // The interruption of the scope that the fiber forked here belongs to.
+            if (Cause.hasInterruptsOnly(cause)) return Effect.void
+            process.once("exit", failsInstead)
+            return Effect.sync(() => fiber.interruptUnsafe())
+          })
+        )
       )
     )
   )

@@ -167,7 +167,8 @@ const requestContext = (context: Context.Context<never>, maxBodySize: number) =>
 }
 
 /**
- * Creates the server and listens. Its requests are answered 503 until `serve` is called.
+ * Creates the server and listens. Its requests are answered 503 until `serve` is called; in a loop of `MultiLoop` connections wait until
+ * then.
  *
  * **Details**
  *
@@ -221,11 +222,12 @@ export const make = Effect.fnUntraced(function* (input: Options) {
     Effect.sync(() => dispatcher.webSockets.registerGauge()),
     (remove) => Effect.sync(remove)
   )
-  const address = yield* Effect.acquireRelease(place.listen(listener), () =>
+  const { accept, address } = yield* Effect.acquireRelease(place.listen(listener), ({ close }) =>
     // A server that drained is closed already. This is for one that never served.
     Effect.sync(() => {
       dispatcher.connections.destroyAll()
       listener.close()
+      close()
     })
   )
   const webSockets = yield* Effect.acquireRelease(
@@ -251,6 +253,7 @@ export const make = Effect.fnUntraced(function* (input: Options) {
       }),
       () => draining.run({ server: listener, dispatcher, drain, requests, upgrades })
     )
+    yield* Effect.orDie(accept)
     yield* drain.ready
   })
 

@@ -162,7 +162,8 @@ export interface Options {
   readonly maxBodySize?: ByteSize.Input | undefined
   /**
    * A body up to so many bytes (by its Content-Length) is waited for before the handler starts, so that a slow sender costs neither a fiber
-   * nor a permit. Longer ones, chunked ones, and those of clients that expect `100 Continue` are the handler's from their first byte. From 0,
+   * nor a permit. Longer ones, chunked ones, and those of clients that expect `100 Continue` are the handler's from their first byte: while it
+   * waits for them it keeps its permit, unless `JsonBody` reads them. From 0,
    * which starts every handler at once, to 64 KiB.
    *
    * @default "64 KiB"

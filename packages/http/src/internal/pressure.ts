@@ -73,7 +73,7 @@ export class Pressure {
       if (rate === undefined || rate >= fastRate || closing || upgraded || inFlight === 0) continue
       if (connection.slowness(0) === 0) crawling.push([connection, rate])
     }
-    return crawling.sort(([, a], [, b]) => a - b)
+    return crawling.toSorted(([, a], [, b]) => a - b)
   }
 
   #closeSlow(excess: number, now: number): void {

@@ -2,12 +2,15 @@
 import { HealthRoutes, MultiLoop, Server } from "@spillway/http"
 import { Effect, Latch, Layer } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { execSync } from "node:child_process"
 import { threadId } from "node:worker_threads"
 import { layer as threads, Threads } from "./offload.ts"
 import { pattern } from "./pattern.ts"
 
 const parameters = new URLSearchParams(process.env["MULTILOOP_TEST"])
 const number = (name: string, fallback: number) => Number(parameters.get(name) ?? fallback)
+console.error("the entry is loaded")
+if (parameters.get("fails") === "spawn") process.execPath = "/nowhere/node"
 if (parameters.get("fails") === "entry") throw new TypeError("no luck with the entry")
 
 const release = Latch.makeUnsafe(false)
@@ -32,6 +35,12 @@ const block = Effect.andThen(
   who
 )
 
+// Native code, which nobody can interrupt. It ends by itself if the process is still there.
+const native = Effect.andThen(
+  Effect.sync(() => execSync("sleep 20")),
+  who
+)
+
 const slow = Effect.andThen(
   Effect.flatMap(query("millis"), (millis) => Effect.sleep(Number(millis))),
   who
@@ -48,6 +57,8 @@ const offloaded = HttpRouter.use((router) =>
 )
 
 const routes = Layer.mergeAll(
+  // Other layers take time while the server is there already.
+  Layer.effectDiscard(Effect.sleep(number("layerDelay", 0))),
   HealthRoutes.layerNoChecks,
   HttpRouter.add("GET", "/", who),
   HttpRouter.add("GET", "/bytes", bytes),
@@ -55,7 +66,8 @@ const routes = Layer.mergeAll(
   HttpRouter.add("GET", "/slow", slow),
   HttpRouter.add("GET", "/control/release", released),
   HttpRouter.add("GET", "/control/crash", crash),
-  HttpRouter.add("GET", "/control/block", block)
+  HttpRouter.add("GET", "/control/block", block),
+  HttpRouter.add("GET", "/control/native", native)
 )
 
 // Only where it is asked for: its threads take a while to start.
@@ -71,8 +83,13 @@ const server = Server.layer({
   exempt: ({ url }) => url!.startsWith("/control/") || ["/livez", "/readyz", "/metrics"].includes(url!)
 })
 
-const failure =
-  parameters.get("fails") === "layer" ? Effect.fail(new RangeError("no luck with the layer")) : Effect.void
+const failures: Readonly<Record<string, Effect.Effect<void, Error>>> = {
+  layer: Effect.fail(new RangeError("no luck with the layer", { cause: new Error("the moon is full") })),
+  later: Effect.flatMap(MultiLoop.currentLoop, (loop) =>
+    loop?.generation === 1 ? Effect.void : Effect.fail(new Error("no luck this time"))
+  )
+}
+const failure = failures[parameters.get("fails") ?? ""] ?? Effect.void
 const stuck = parameters.has("stuck") ? Effect.never : Effect.void
 const app = HttpRouter.serve(withOffload, { disableLogger: true, disableListenLog: true }).pipe(Layer.provide(server))
 

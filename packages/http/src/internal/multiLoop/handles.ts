@@ -11,7 +11,7 @@ import { getSystemErrorMap } from "node:util"
 /** A handle of libuv. */
 export interface Handle {
   readonly fd: number
-  getsockname(out: { port?: number }): number
+  getsockname(out: { address?: string; port?: number }): number
   close(): void
 }
 
@@ -62,26 +62,42 @@ const duplicateTimeout = "20 seconds"
 
 const startChild = (fd: number): ChildProcess =>
   spawn(process.execPath, ["--input-type=commonjs", "--eval", sendBack], {
-    stdio: ["ignore", "ignore", "ignore", "ipc", fd],
+    stdio: ["ignore", "ignore", "pipe", "ipc", fd],
     // Nothing that the program preloads is of use to the child.
     env: { ...process.env, NODE_OPTIONS: "" }
+  })
+
+const noDuplicate = (cause: unknown): Error =>
+  new Error(`can not duplicate the socket: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+
+/** The most that is kept of what the child complains about, in characters. */
+const maxComplaint = 2000
+
+/** What the child sends. */
+const received = (child: ChildProcess): Effect.Effect<Handle, Error> =>
+  Effect.callback((resume) => {
+    let complaint = ""
+    child.stderr?.on("data", (part) => {
+      complaint = `${complaint}${part}`.slice(0, maxComplaint)
+    })
+    child.once("error", (error) => resume(Effect.fail(noDuplicate(error))))
+    child.once("message", (_message, handle) => resume(Effect.succeed(handle as unknown as Handle)))
+    // Not at its exit: what it wrote may come later.
+    child.once("close", (code, signal) => {
+      const how = `its process ended with ${signal ?? code}`
+      resume(Effect.fail(noDuplicate(new Error(complaint === "" ? how : `${how}: ${complaint.trim()}`))))
+    })
   })
 
 /** A descriptor of its own for the socket of another thread, so that closing it leaves the socket open. */
 export const duplicate = (fd: number): Effect.Effect<Handle, Error> =>
   Effect.acquireUseRelease(
-    Effect.try({ try: () => startChild(fd), catch: (cause) => cause as Error }),
+    Effect.try({ try: () => startChild(fd), catch: noDuplicate }),
     (child) =>
-      Effect.callback<Handle, Error>((resume) => {
-        child.once("error", (error) => resume(Effect.fail(error)))
-        child.once("message", (_message, handle) => resume(Effect.succeed(handle as unknown as Handle)))
-        child.once("exit", (code, signal) =>
-          resume(Effect.fail(new Error(`the process that duplicates the socket ended with ${signal ?? code}`)))
-        )
-      }).pipe(
+      received(child).pipe(
         Effect.timeoutOrElse({
           duration: duplicateTimeout,
-          orElse: () => Effect.fail(new Error(`the socket was not duplicated within ${duplicateTimeout}`))
+          orElse: () => Effect.fail(noDuplicate(new Error(`it took longer than ${duplicateTimeout}`)))
         })
       ),
     (child) => Effect.sync(() => void child.kill("SIGKILL"))

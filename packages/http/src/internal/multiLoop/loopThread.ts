@@ -16,7 +16,8 @@ export type Cause = "closed" | "blocked" | "late" | "crashed"
 
 export interface Gone {
   readonly cause: Cause
-  readonly exitCode: number
+  /** `undefined`: it was killed and given up, and may still be in native code. */
+  readonly exitCode: number | undefined
   readonly fault: FaultData | undefined
 }
 
@@ -24,11 +25,14 @@ export interface ThreadEvents {
   readonly now: () => number
   readonly open: (address: Address) => Promise<Opened>
   readonly askMetrics: (reply: (text: string) => void) => void
+  /** It has ended, or was given up. */
   readonly gone: (thread: LoopThread, gone: Gone) => void
+  /** It has ended. */
+  readonly exited: (thread: LoopThread) => void
 }
 
 export class LoopThread {
-  state: "starting" | "ready" | "draining" | "gone" = "starting"
+  state: "starting" | "ready" | "draining" | "killed" | "gone" = "starting"
   readonly loop: number
   readonly generation: number
   readonly seat: number
@@ -85,16 +89,26 @@ export class LoopThread {
   close(): void {
     if (this.closing || this.state === "gone") return
     this.closing = true
+    if (this.state === "killed") return
     this.state = "draining"
     this.#cause = "closed"
     this.#send({ type: "close" })
   }
 
-  /** Ends it, whatever it is doing. `ended` follows. */
-  kill(cause: Cause): void {
-    if (this.state === "gone") return
+  /** Ends it, whatever JavaScript it runs; native code comes to its end first. `false` if that was done before. */
+  kill(cause: Cause): boolean {
+    if (this.state === "gone" || this.state === "killed") return false
+    this.state = "killed"
     this.#cause = cause
     void this.#thread.terminate()
+    return true
+  }
+
+  /** Waits no longer for the end of a thread that was killed. Nor does the process. */
+  giveUp(): void {
+    if (this.state !== "killed") return
+    this.#thread.unref()
+    this.#leave(undefined)
   }
 
   /** Its metrics, `undefined` when it has gone. Waits without limit. */
@@ -151,6 +165,12 @@ export class LoopThread {
   }
 
   #exited(exitCode: number): void {
+    // First, so that who waits for `ended` finds nothing left of it.
+    this.#events.exited(this)
+    if (this.state !== "gone") this.#leave(exitCode)
+  }
+
+  #leave(exitCode: number | undefined): void {
     // What it said before it ended.
     for (let last = receiveMessageOnPort(this.#port); last !== undefined; last = receiveMessageOnPort(this.#port)) {
       this.#receive(last.message as FromLoop)

@@ -17,7 +17,11 @@ interface Master {
   /** By slot; none where the loop listens by itself. */
   readonly sockets: ReadonlyArray<Socket>
   readonly budget: Int32Array
+  /** The seats of the threads that have asked for it and live. */
+  readonly users: Set<number>
 }
+
+const closeMaster = ({ sockets }: Master): void => new Set(sockets).forEach((socket) => socket.close())
 
 const shared = (sockets: number, socket: Socket): ReadonlyArray<Socket> => Array.from({ length: sockets }, () => socket)
 
@@ -37,12 +41,13 @@ export class Masters {
   }
 
   /** The budgets of all servers. */
-  readonly budgets: Array<Int32Array> = []
+  readonly budgets = new Set<Int32Array>()
 
   /** The socket of a slot for a server. Rejects with a system error where there can be none. */
-  async open(address: Address, slot: number): Promise<Opened> {
+  async open(address: Address, slot: number, seat: number): Promise<Opened> {
     if (this.#closed) throw new Error("the process drains")
-    const { budget, sockets } = await this.#master(address)
+    const { budget, sockets, users } = await this.#master(address)
+    users.add(seat)
     return { fd: sockets[slot]?.fd, budget }
   }
 
@@ -50,8 +55,31 @@ export class Masters {
   close(): void {
     this.#closed = true
     for (const master of this.#masters.values()) {
+      void master.then(closeMaster, () => {})
+    }
+  }
+
+  /** A thread has gone. */
+  leave(seat: number): void {
+    for (const master of this.#masters.values()) {
       void master.then(
-        ({ sockets }) => new Set(sockets).forEach((socket) => socket.close()),
+        ({ users }) => users.delete(seat),
+        () => {}
+      )
+    }
+  }
+
+  /** Closes the sockets of servers that no thread has any more: nobody would accept what comes there. */
+  closeUnused(): void {
+    if (this.#closed) return
+    for (const [key, made] of this.#masters) {
+      void made.then(
+        (master) => {
+          if (this.#closed || master.users.size > 0) return
+          this.#masters.delete(key)
+          this.budgets.delete(master.budget)
+          closeMaster(master)
+        },
         () => {}
       )
     }
@@ -71,8 +99,8 @@ export class Masters {
   async #make(address: Address): Promise<Master> {
     const sockets = await this.#sockets(address)
     const budget = makeCells(this.#options.seats)
-    this.budgets.push(budget)
-    return { sockets, budget }
+    this.budgets.add(budget)
+    return { sockets, budget, users: new Set() }
   }
 
   async #sockets({ host, inherit, port }: Address): Promise<ReadonlyArray<Socket>> {

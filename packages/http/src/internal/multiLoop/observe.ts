@@ -34,7 +34,7 @@ export const watch = (supervisor: Supervisor, context: Context.Context<never>): 
     // One that starts has a time limit of its own.
     thread.missed = beats === thread.beats && thread.state !== "starting" ? thread.missed + 1 : 0
     thread.beats = beats
-    if (thread.missed * interval >= supervisor.options.maxBlocked) thread.kill("blocked")
+    if (thread.missed * interval >= supervisor.options.maxBlocked) supervisor.kill(thread, "blocked")
   }
   const lookAtAll = Effect.sync(() => {
     for (const thread of supervisor.threads) look(thread)

@@ -11,10 +11,34 @@ export interface FaultData {
   readonly stack: string | undefined
 }
 
-export const toFaultData = (error: unknown): FaultData =>
-  error instanceof Error
-    ? { name: error.name, message: error.message, stack: error.stack }
-    : { name: "Error", message: String(error), stack: undefined }
+/** Causes of causes beyond that many are left out. */
+const maxCauses = 8
+
+/** An error and its causes, the outermost first. */
+const chainOf = (error: unknown): ReadonlyArray<unknown> => {
+  const chain = [error]
+  let last = error
+  while (last instanceof Error && last.cause !== undefined && chain.length < maxCauses && !chain.includes(last.cause)) {
+    chain.push((last = last.cause))
+  }
+  return chain
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** The message and the stack say what the causes say too, where it is not said already. */
+export const toFaultData = (error: unknown): FaultData => {
+  const chain = chainOf(error)
+  const message = chain
+    .map(messageOf)
+    .reduce((said, next) => (said.includes(next) ? said : said === "" ? next : `${said}: ${next}`))
+  const stacks = chain.map((link) => (link instanceof Error && link.stack) || messageOf(link))
+  return {
+    name: error instanceof Error ? error.name : "Error",
+    message,
+    stack: error instanceof Error ? stacks.join("\ncaused by: ") : undefined
+  }
+}
 
 /** How the loops have their connections: from a socket for each, from one for all, or there is only one loop. */
 export type Sharing = "reusePort" | "sharedSocket" | "alone"

@@ -7,7 +7,7 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { ResourceLimits } from "node:worker_threads"
 import { LoopThread } from "./loopThread.ts"
-import type { Gone } from "./loopThread.ts"
+import type { Cause, Gone } from "./loopThread.ts"
 import { Masters } from "./masters.ts"
 import { drainingCell, slotCell, slotStates } from "./protocol.ts"
 import type { Sharing, SlotState } from "./protocol.ts"
@@ -69,13 +69,15 @@ const [backoffBase, backoffMax] = [100, 5000]
 /** A loop that has served for so long, in milliseconds, was well: its crash is not one of a series. */
 const wellAfter = 10_000
 
-/** For a loop that drains while its successor serves, and one more that can not be killed. */
+/** For a loop that drains while its successor serves, and one more that is stuck in native code. */
 const spareSeats = 2
 
 export class Supervisor {
   readonly options: SupervisorOptions
   readonly slots: ReadonlyArray<Slot>
   readonly threads = new Set<LoopThread>()
+  /** Threads that were killed, given up, and have not ended: native code can not be interrupted. */
+  readonly strays = new Set<LoopThread>()
   readonly masters: Masters
   /** Fails when a loop can not be replaced. */
   readonly failed = Deferred.makeUnsafe<never, StartFailure>()
@@ -112,7 +114,7 @@ export class Supervisor {
 
   stateOf({ current, next }: Slot): SlotState {
     const { state } = current ?? next ?? { state: "gone" }
-    return state === "gone" ? "down" : state
+    return state === "gone" || state === "killed" ? "down" : state
   }
 
   /** Starts every loop. Fails with the first that does not come to serve. */
@@ -134,6 +136,7 @@ export class Supervisor {
           this.#queued = undefined
           return Effect.forEach(this.slots, (slot) => this.#restartSlot(slot), { discard: true })
         }).pipe(
+          Effect.tap(() => Effect.sync(() => this.#closeUnused())),
           this.#restarting.withPermits(1),
           Effect.onExit((exit) => Deferred.done(run, exit)),
           Effect.ignore
@@ -158,6 +161,16 @@ export class Supervisor {
     })
   }
 
+  /** Kills a thread, and gives it up when it has not ended in time: then it has gone as far as the loops are concerned. */
+  kill(thread: LoopThread, cause: Cause): void {
+    if (!thread.kill(cause)) return
+    this.#publish()
+    const giveUp = Effect.sync(() => thread.giveUp())
+    this.#events.fork(
+      Effect.timeoutOrElse(Effect.asVoid(Deferred.await(thread.ended)), { duration: killTimeout, orElse: () => giveUp })
+    )
+  }
+
   /** A new thread for a slot, once it serves. It does not have the place yet. */
   #start(slot: Slot): Effect.Effect<LoopThread, StartFailure> {
     return Effect.gen({ self: this }, function* () {
@@ -165,7 +178,7 @@ export class Supervisor {
       slot.next = thread
       this.#publish()
       const late = Effect.suspend(() => {
-        thread.kill("late")
+        this.kill(thread, "late")
         return Deferred.await(thread.started)
       })
       yield* Effect.timeoutOrElse(Deferred.await(thread.started), {
@@ -182,7 +195,7 @@ export class Supervisor {
       Effect.gen({ self: this }, function* () {
         if (this.draining) return yield* Effect.interrupt
         const seat = this.#seats.pop()
-        if (seat === undefined) return yield* Effect.die(new Error("MultiLoop: threads that were killed do not end"))
+        if (seat === undefined) return yield* this.#noSeat
         const scope = yield* Scope.make()
         const offload = yield* Scope.provide(this.#host.connect, scope)
         const { entry, loops, resourceLimits } = this.options
@@ -191,18 +204,28 @@ export class Supervisor {
           { entry, resourceLimits, offload, loop: slot.loop, loops, generation, seat, beats: this.beats, states },
           {
             now: this.#events.now,
-            open: (address) => this.masters.open(address, slot.loop),
+            open: (address) => this.masters.open(address, slot.loop, seat),
             askMetrics: (reply) => this.#events.fork(Effect.map(this.#events.metrics, reply)),
             gone: (thread, gone) => {
               this.#events.fork(Scope.close(scope, Exit.void))
               this.#onGone(slot, thread, gone)
-            }
+            },
+            exited: (thread) => this.#onExited(thread)
           }
         )
         this.threads.add(thread)
         return thread
       })
     )
+  }
+
+  /** So many threads are stuck in native code that another process has to take over. */
+  get #noSeat(): Effect.Effect<never> {
+    return Effect.suspend(() => {
+      const error = new Error("MultiLoop: threads that were killed do not end")
+      Deferred.doneUnsafe(this.failed, Exit.die(error))
+      return Effect.die(error)
+    })
   }
 
   #seat(slot: Slot, thread: LoopThread): void {
@@ -216,12 +239,25 @@ export class Supervisor {
 
   #onGone(slot: Slot, thread: LoopThread, gone: Gone): void {
     this.threads.delete(thread)
+    if (gone.exitCode === undefined) this.strays.add(thread)
+    // One that was killed runs no JavaScript any more: it will not touch the cells.
     for (const cells of this.masters.budgets) clearSeat(cells, thread.seat)
-    this.#seats.push(thread.seat)
     if (slot.next === thread) slot.next = undefined
     if (gone.cause !== "closed") this.#events.fork(this.#events.gone(thread, gone))
     if (slot.current === thread) this.#lost(slot, thread, gone.cause === "blocked" ? "blocked" : "crashed")
     this.#publish()
+  }
+
+  #onExited(thread: LoopThread): void {
+    this.strays.delete(thread)
+    this.masters.leave(thread.seat)
+    this.#seats.push(thread.seat)
+  }
+
+  /** Of a loop that is being replaced the successor may be about to ask. */
+  #closeUnused(): void {
+    const settled = this.slots.every(({ current, next }) => current?.state === "ready" && next === undefined)
+    if (settled) this.masters.closeUnused()
   }
 
   /** The thread of a slot has gone. */
@@ -284,11 +320,8 @@ export class Supervisor {
       thread.close()
       const gone = Deferred.await(thread.ended)
       const kill = Effect.suspend(() => {
-        thread.kill("late")
-        return Effect.timeoutOrElse(gone, {
-          duration: killTimeout,
-          orElse: () => Effect.logError(`loop ${thread.loop} did not end after it was killed`)
-        })
+        this.kill(thread, "late")
+        return gone
       })
       return Effect.asVoid(
         Effect.timeoutOrElse(gone, { duration: thread.drainBound + this.options.closeTimeout, orElse: () => kill })
