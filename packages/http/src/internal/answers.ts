@@ -10,10 +10,11 @@ export interface Answer {
   readonly headers: ReadonlyArray<string>
 }
 
-const answer = (status: number, detail: string): Answer => {
+const answer = (status: number, detail: string, more: ReadonlyArray<string> = []): Answer => {
   const problem = status === 503 ? Problem.unavailable(detail, 1) : Problem.make({ status, detail })
   const body = Buffer.from(JSON.stringify(Problem.toDetails(problem)))
-  return { status, body, headers: ["content-type", "application/problem+json", "content-length", String(body.length)] }
+  const headers = ["content-type", "application/problem+json", "content-length", String(body.length), ...more]
+  return { status, body, headers }
 }
 
 export const queueFull = answer(503, "the server is overloaded; try again later")
@@ -50,7 +51,7 @@ export const badStream: Refusal = {
   closes: false
 }
 export const tunnelRefused: Refusal = {
-  answer: answer(501, "this server does not tunnel"),
+  answer: answer(405, "this server does not tunnel", ["allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]),
   reason: "MalformedRequest",
   closes: false
 }
@@ -68,8 +69,7 @@ export const toBytes = ({ body, headers, status }: Answer, more: ReadonlyArray<s
   return Buffer.concat([Buffer.from(`${head}\r\n`), body])
 }
 
-const lastBytes = (status: number, detail: string, headers: ReadonlyArray<string> = []): Buffer =>
-  toBytes(answer(status, detail), headers)
+const lastBytes = (status: number, detail: string): Buffer => toBytes(answer(status, detail))
 
 /** A 503 as the last bytes of a connection. `retryAfter` is in seconds. */
 export const unavailable = (answer: Answer, retryAfter: number): Buffer =>
@@ -79,10 +79,7 @@ export const unavailable = (answer: Answer, retryAfter: number): Buffer =>
 export const slowBody = answer(408, "the body of the request came too slowly")
 
 export const malformed = lastBytes(400, "this is not HTTP/1.1 as RFC 9112 has it")
-export const noTunnel = lastBytes(405, "this server does not tunnel", [
-  "allow",
-  "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-])
+export const noTunnel = toBytes(tunnelRefused.answer)
 export const targetTooLong = lastBytes(414, "send a shorter request target")
 export const headersTooLarge = lastBytes(431, "send smaller headers")
 export const requestTimeout = lastBytes(408, "the request did not arrive in time")

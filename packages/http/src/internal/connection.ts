@@ -4,7 +4,7 @@ import * as answers from "./answers.ts"
 import { ClientPace } from "./clientPace.ts"
 import type { ConnectionInfo } from "../Server.ts"
 import type { Connections } from "./connections.ts"
-import type { KernelView } from "./slowReaders.ts"
+import type { KernelView } from "./tcpTable.ts"
 import type { Exchange } from "./exchange.ts"
 import type { Linked } from "./linkedList.ts"
 import * as socketState from "./socketState.ts"
@@ -348,7 +348,7 @@ export class Connection implements Swept {
     if (!awaited && this.#pace === undefined) return
     this.#pace ??= new ClientPace(this.owner.limits)
     const verdict = this.#pace.chargeReader(awaited, elapsed, sent)
-    if (verdict === "suspect") this.owner.slowReaders.suspect(this)
+    if (verdict === "suspect") this.owner.tcpTable.suspect(this)
     if (verdict !== "tooSlow") return
     this.owner.readerReset()
     this.reset()
@@ -359,7 +359,7 @@ export class Connection implements Swept {
    * client has sent, or when the client's kernel answers something with a reset.
    */
   #lookForClient(exchange: Exchange): void {
-    this.owner.slowReaders.suspect(this)
+    this.owner.tcpTable.suspect(this)
     if (exchange.host.now() - exchange.arrivedAt >= this.owner.limits.graceMillis) exchange.probe()
   }
 

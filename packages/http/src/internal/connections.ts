@@ -10,7 +10,7 @@ import type { ConnectionState } from "./connection.ts"
 import type { Pace } from "./pace.ts"
 import { Pressure } from "./pressure.ts"
 import type { Recorder } from "./recorder.ts"
-import { SlowReaders } from "./slowReaders.ts"
+import { TcpTable } from "./tcpTable.ts"
 import { Sweep } from "./sweep.ts"
 
 /** What holds for every connection. Times in milliseconds. */
@@ -34,7 +34,7 @@ const reservedMillis = 250
 export class Connections {
   readonly all = new Map<Socket, Connection>()
   readonly sweep: Sweep
-  readonly slowReaders = new SlowReaders()
+  readonly tcpTable = new TcpTable()
   readonly limits: Limits
   /** Whole milliseconds since the server began: such numbers cost a connection no memory of their own. */
   readonly now: () => number
@@ -95,7 +95,7 @@ export class Connections {
 
   /** What enforces the timeouts: to be forked in the scope of the server. */
   get alarms(): ReadonlyArray<Effect.Effect<never>> {
-    return [this.sweep.run, this.slowReaders.run]
+    return [this.sweep.run, this.tcpTable.run]
   }
 
   /** A `connection` listener. */
@@ -138,7 +138,7 @@ export class Connections {
   #remove(connection: Connection): void {
     this.all.delete(connection.socket)
     this.sweep.remove(connection)
-    this.slowReaders.forget(connection)
+    this.tcpTable.forget(connection)
     connection.dropHeld()
     if (this.all.size === 0) this.#empty.openUnsafe()
   }

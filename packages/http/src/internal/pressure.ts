@@ -12,7 +12,7 @@ const searchMillis = 100
 
 /**
  * Makes room when connections become scarce: the idle ones go first, oldest first, then those that are slower than they may be for good,
- * slowest first. One that keeps pace is never closed.
+ * slowest first, and last those that crawl just above the least rate. A faster one is never closed.
  *
  * While there is room enough it costs one comparison for each new connection: who goes first is only looked up when somebody must.
  */

@@ -12,7 +12,7 @@ import * as socketState from "../socketState.ts"
 import { isContinue, refusalOf } from "./head.ts"
 import { Http2Incoming, Http2Outgoing } from "./messages.ts"
 import { openSession } from "./session.ts"
-import type { KernelView } from "../slowReaders.ts"
+import type { KernelView } from "../tcpTable.ts"
 
 const { constants } = process.getBuiltinModule("node:http2")
 
@@ -190,7 +190,7 @@ export class Http2Connection extends Connection {
   protected override check(now: number, elapsed: number, _received: number, sent: number): void {
     this.paceReader(elapsed, sent)
     if (this.closing) this.owner.sweep.schedule(this, lingerMillis)
-    if (this.#session.destroyed) return this.owner.slowReaders.suspect(this)
+    if (this.#session.destroyed) return this.owner.tcpTable.suspect(this)
     const controlled = this.#controlFrames
     this.#controlFrames = 0
     if (controlled > maxControlFrames) return this.#flooded()

@@ -20,7 +20,7 @@ export interface KernelView {
  * Linux tells it in `/proc/net/tcp`, as `tx_queue` and the state. The list is read only while a connection is suspected, at most once a
  * second, by node's own threads.
  */
-export class SlowReaders {
+export class TcpTable {
   readonly #suspects = new Set<Connection>()
   readonly #latch = Latch.makeUnsafe(false)
   /** The tables have shown our listener: they are those of its network, so that a connection which they lack is gone. */
