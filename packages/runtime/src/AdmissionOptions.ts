@@ -14,9 +14,10 @@ import type * as CoDel from "./CoDel.ts"
  * - `fifo` is fair, and right where the work is never more than the capacity for long.
  * - `lifo` keeps the wait of those that are served short while there is more work than capacity, at the price of the oldest, whose
  *   callers have most likely given up. It is unfair also when all would be served in time.
- * - `adaptive` is `fifo`, and `lifo` while `CoDel` finds the queue overloaded ("Fail at Scale", ACM Queue 2015, which switches when
- *   a queue forms; CoDel's state does not take a burst for an overload). Together with `codel` it is right for callers that wait
- *   for an answer. Without, CoDel measures with its defaults and only chooses the order.
+ * - `adaptive` is `fifo`, and `lifo` while `CoDel` finds the queue overloaded, or one has waited for more than twice its target
+ *   ("Fail at Scale", ACM Queue 2015, which switches when a queue forms). Together with `codel` it is right for callers that wait
+ *   for an answer: under twice the load that can be carried it keeps the wait of nearly all that are served at a few times the time
+ *   that one takes. Without, CoDel measures with its defaults and only chooses the order.
  *
  * An entry that came back by `requeue` is served before the others of its class in any order: its turn had come.
  *
@@ -43,6 +44,26 @@ export interface Budget {
   give(): void
   /** Entries that wait in all queues together. */
   readonly queued: number
+  /** Takes one of the places to wait, if one is free. Says whether it did. Absent where the queues share no places. */
+  enqueue?(): boolean
+  /** Gives a place to wait back. */
+  dequeue?(): void
+}
+
+/**
+ * When what waits is shed: the options of `CoDel`, and how they follow the work.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface SheddingOptions extends CoDel.Options {
+  /**
+   * The target becomes the mean time in milliseconds that permits are held, where that is longer than `target`, up to this; the interval
+   * grows in proportion. A queue that is no longer than the work itself takes is no overload. Nothing grows unless it is above `target`.
+   *
+   * @default 0
+   */
+  readonly maxTarget?: number | undefined
 }
 
 /**
@@ -82,13 +103,26 @@ export interface Options {
    * than an early refusal. `{}` takes the defaults of `CoDel`, `undefined` sheds nothing.
    *
    * Each time that a permit is free, the delay that counts is that of the entry that waited longest, in any class and whatever the
-   * order: a delay taken from the newest would say that no queue stands. It is that entry which is shed, but never one for which a
-   * permit would stay unused. One for which nobody had to wait is a delay of 0. Entries that came back by `requeue` are neither
-   * counted nor shed.
+   * order: a delay taken from the newest would say that no queue stands. Shed is the one that waited longest in the least urgent class
+   * that has one so late, but never one for which a permit would stay unused. One for which nobody had to wait is a delay of 0. Entries that came back by `requeue` are neither
+   * counted nor shed. Each partition is judged for itself (as each flow is by FQ-CoDel, RFC 8290).
    *
    * @default undefined
    */
-  readonly codel?: CoDel.Options | undefined
+  readonly codel?: SheddingOptions | undefined
+  /**
+   * The shares of the partitions, finite numbers above 0, relative to their sum: groups of entries, by tenant or by route for example,
+   * of which none can keep the others from their share of permits and of places to wait.
+   *
+   * What a partition does not use the others may. A partition that has fewer permits than its share of `limit`, rounded down and at least
+   * one, gets one also when all are out, as in Netflix's `AbstractPartitionedLimiter`: `running` may exceed `limit` by what others had
+   * borrowed of its share. Where several wait, the partition is served whose permits were out for the least time over its share
+   * (start-time fair queueing, Goyal 1996, with the time that permits were held for the length of a packet). Priorities order the entries
+   * of one partition.
+   *
+   * @default [1]
+   */
+  readonly partitions?: ReadonlyArray<number> | undefined
   /**
    * Permits that this queue shares with others: it admits what is within `limit` and for which the budget has a permit. `undefined`
    * shares nothing.

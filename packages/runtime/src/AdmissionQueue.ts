@@ -1,18 +1,18 @@
 /**
- * The one admission core of Spillway: permits, a bounded wait queue, an order, a longest wait, priorities and CoDel.
+ * The one admission core of Spillway: permits, a bounded wait queue, an order, a longest wait, priorities, partitions and CoDel.
  *
  * It is plain synchronous code: times go in as numbers, decisions come out, nothing is scheduled and no clock is read. So it
  * can be simulated and property-tested without fibers, and the door of the HTTP server, `Bulkhead` and `Offload` are three
  * uses of the same rules. Most programs want `Bulkhead`, which wraps this in effects.
  *
- * All operations are O(1), except that `poll` and `nextExpiry` look at one entry of every priority class, and that `requeue`
- * looks at those of its class that were put back before it and still wait, which are nearly always none.
+ * All operations are O(1), except that `poll` and `nextExpiry` look at one entry of every priority class of every partition, and that
+ * `requeue` looks at those of its class that were put back before it and still wait, which are nearly always none.
  *
  * @since 0.1.0
  */
-import type { Budget, Options, Order } from "./AdmissionOptions.ts"
-import * as CoDel from "./CoDel.ts"
-import { WaitClasses, WaitEntry } from "./internal/waitClasses.ts"
+import type { Budget, Options } from "./AdmissionOptions.ts"
+import { Partitions } from "./internal/partitions.ts"
+import { WaitEntry } from "./internal/waitClasses.ts"
 import { WaitList } from "./internal/waitList.ts"
 
 /**
@@ -30,7 +30,7 @@ export * from "./AdmissionOptions.ts"
  *
  * - `QueueFull`: no permit was free and the queue held `maxQueued` entries.
  * - `WaitExceeded`: it waited for `maxWait` and no permit came free.
- * - `Displaced`: the queue was full and an entry of a more urgent class took its place.
+ * - `Displaced`: the queue was full and an entry of a more urgent class, or of a partition with less than its share, took its place.
  * - `Shed`: CoDel found the queue overloaded, and it had waited for more than twice the target.
  * - `Evicted`: its owner gave up on serving it.
  * - `Closed`: the queue was closed.
@@ -59,7 +59,9 @@ export interface Entry<out A> {
   readonly value: A
   /** The priority class, `0` being the most urgent. */
   readonly priority: number
-  /** The time given to `offer`, in milliseconds of the caller's clock. */
+  /** The partition, by its index in the option `partitions`. */
+  readonly partition: number
+  /** The time given to `offer`, in milliseconds of the caller's clock; `Infinity` for one that was readmitted. */
   readonly offeredAt: number
   /** Where the entry stands. It leaves `Waiting` once, and once more after each `requeue`. */
   readonly state: State
@@ -83,17 +85,14 @@ const defaultRetryAfter = 1000
  * @since 0.1.0
  */
 export class AdmissionQueue<A> {
-  readonly #waiting: WaitClasses<A>
+  readonly #partitions: Partitions<A>
   readonly #displaced = new WaitList<WaitEntry<A>>()
-  readonly #order: Order
   readonly #maxWait: number
   readonly #leastUrgent: number
-  readonly #codel: CoDel.CoDel | undefined
-  readonly #sheds: boolean
   readonly #budget: Budget | undefined
   #limit: number
   #maxQueued: number
-  #running = 0
+  #readmitting = 0
   #turn = 0
   #closed = false
   #refusing = false
@@ -101,31 +100,33 @@ export class AdmissionQueue<A> {
 
   /** Use `make`, which checks the options. */
   constructor(options: Options) {
-    const { budget, codel, limit, maxQueued, maxWait = Infinity, order = "fifo", priorities = 1 } = options
-    this.#waiting = new WaitClasses(priorities)
-    this.#order = order
+    const { budget, limit, maxQueued, maxWait = Infinity, priorities = 1 } = options
+    this.#partitions = new Partitions(options)
     this.#maxWait = maxWait
     this.#leastUrgent = priorities - 1
-    this.#codel = codel !== undefined || order === "adaptive" ? CoDel.make(codel) : undefined
-    this.#sheds = codel !== undefined
     this.#budget = budget
     this.#limit = limit
     this.#maxQueued = maxQueued
   }
 
-  /** Permits that are out now. It is above `limit` only after `resize` made the limit smaller. */
+  /** Permits that are out now. It is above `limit` only after `resize` made the limit smaller, and for the shares of `partitions`. */
   get running(): number {
-    return this.#running
+    return this.#partitions.running
   }
 
-  /** Entries that wait now. */
+  /** Entries that wait now, those that were readmitted included. */
   get queued(): number {
-    return this.#waiting.length
+    return this.#partitions.length
+  }
+
+  /** Entries that wait after `readmit`. */
+  get readmitting(): number {
+    return this.#readmitting
   }
 
   /** The `offeredAt` of the entry that has waited longest, or `undefined` when none waits. */
   get waitingSince(): number | undefined {
-    return this.#waiting.oldest?.offeredAt
+    return this.#partitions.oldest?.offeredAt
   }
 
   /** The present number of permits. */
@@ -148,73 +149,106 @@ export class AdmissionQueue<A> {
     return this.#closed
   }
 
-  /** Whether CoDel finds the queue overloaded at the time `now`. Never without `codel` or the order `adaptive`. */
-  overloaded(now: number): boolean {
-    return this.#codel?.overloaded(now) ?? false
+  /** Whether CoDel finds the queue of a partition overloaded at the time `now`. Never without `codel` or the order `adaptive`. */
+  overloaded(now: number, partition: number = 0): boolean {
+    return this.#partitions.all[partition]!.overloaded(now)
   }
 
-  /** Takes a permit if one is free and nobody waits for it. Says whether it did; makes no entry. */
-  tryAcquire(): boolean {
-    if (this.#closed || this.queued > 0 || this.#running >= this.#limit || !this.#take()) return false
-    this.#codel?.empty()
-    this.#running++
+  /**
+   * Takes a permit for a partition if one is free and nobody waits for it, or if the partition has fewer than its share and nobody
+   * waits in it. Says whether it did; makes no entry.
+   */
+  tryAcquire(partition: number = 0): boolean {
+    const own = this.#partitions.all[partition]!
+    const mayHave =
+      (this.queued === 0 && this.running < this.#limit) ||
+      (own.waiting.length === 0 && this.#partitions.isBelowShare(own, this.#limit))
+    if (!mayHave || this.#closed || !this.#take()) return false
+    own.foundEmpty()
+    this.#partitions.began(own)
     return true
   }
 
   /**
    * Asks for a permit. The entry's state is `Admitted`, `Waiting`, `QueueFull` or `Closed`.
    *
-   * A full queue makes place for an entry of a more urgent class by displacing the newest of the least urgent class; `poll`
-   * returns the displaced one.
+   * A full queue makes place for an entry of a more urgent class by displacing the newest of the least urgent class of its partition,
+   * and for one of a partition that has less than its share of the places by displacing one of the partition that has most beyond its
+   * own; `poll` returns the displaced one.
    */
-  offer(value: A, now: number, priority: number = 0): Entry<A> {
-    const entry = new WaitEntry(value, Math.min(Math.max(priority, 0), this.#leastUrgent), now, this.#turn++)
-    if (this.#closed) {
-      entry.state = "Closed"
-    } else if (this.tryAcquire()) {
+  offer(value: A, now: number, priority: number = 0, partition: number = 0): Entry<A> {
+    if (!this.tryAcquire(partition)) return this.enqueue(value, now, priority, partition)
+    const entry = this.#entry(value, now, priority, partition)
+    entry.state = "Admitted"
+    return entry
+  }
+
+  /** Like `offer`, for an owner that has work to hand out only later: the entry waits also when a permit is free. */
+  enqueue(value: A, now: number, priority: number = 0, partition: number = 0): Entry<A> {
+    const entry = this.#entry(value, now, priority, partition)
+    if (this.#closed) entry.state = "Closed"
+    else if (this.#takePlace(entry) || this.#displaceFor(entry)) this.#partitions.append(entry)
+    else entry.state = "QueueFull"
+    return entry
+  }
+
+  /**
+   * Asks for a permit again for what was inside, and gave its permit up to wait for something. It is neither refused nor shed nor
+   * displaced, does not count in `maxQueued`, never has waited for too long, and comes before the others of its partition. Only
+   * `close("refuse")` turns it away.
+   */
+  readmit(value: A, partition: number = 0): Entry<A> {
+    const entry = this.#entry(value, Infinity, 0, partition)
+    if (this.tryAcquire(partition)) {
       entry.state = "Admitted"
-    } else if (this.queued < this.#maxQueued || this.#displaceFor(entry)) {
-      this.#waiting.append(entry)
-    } else {
-      entry.state = "QueueFull"
+      return entry
     }
+    this.#readmitting++
+    this.#partitions.putBack(entry)
     return entry
   }
 
   /**
    * Decides the fate of one waiting entry, if there is anything to decide: returns one that was displaced, one whose wait is
    * over, one that was shed, or one that now has a permit. Returns `undefined` when nothing more is to be done at this time.
+   *
+   * `room` is how many more the owner can take on at this time, if something else than the permits bounds it. CoDel sheds nothing for
+   * which there is room.
    */
-  poll(now: number): Entry<A> | undefined {
+  poll(now: number, room: number = Infinity): Entry<A> | undefined {
     const displaced = this.#displaced.oldest
     if (displaced !== undefined) {
       this.#displaced.remove(displaced)
       return displaced
     }
-    const longest = this.#waiting.oldest
+    const longest = this.#partitions.oldest
     if (longest === undefined) return undefined
     if (now - longest.offeredAt >= this.#maxWait) return this.#decide(longest, "WaitExceeded")
     if (this.#refusing) return this.#decide(longest, "Closed")
-    if (this.#running >= this.#limit || !this.#take()) return undefined
-    const late = this.#measure(now)
+    const partition = room <= 0 ? undefined : this.#partitions.next(this.#limit, this.#meanHold ?? 1)
+    if (partition === undefined || !this.#take()) return undefined
+    // With no more waiting than can be taken on, a refusal would make nobody else's wait shorter (RFC 8289 keeps the last packet).
+    const late = partition.late(now, this.queued <= Math.min(room, this.#limit - this.running))
     if (late !== undefined) {
       this.#budget?.give()
       return this.#decide(late, "Shed")
     }
-    this.#running++
-    return this.#decide(this.#waiting.first(this.#newestFirst(now))!, "Admitted")
+    this.#partitions.began(partition)
+    return this.#decide(partition.first(now), "Admitted")
   }
 
   /**
-   * Gives a permit back. `held` is the time in milliseconds for which it was out, from which `retryAfter` is estimated; leave it
-   * away for a permit that was taken but not used.
+   * Gives a permit of a partition back. `held` is the time in milliseconds for which it was out, from which `retryAfter` is estimated and
+   * by which partitions get their shares; leave it away for a permit that was taken but not used.
    */
-  release(held?: number): void {
-    if (this.#running === 0) throw new RangeError("AdmissionQueue.release: no permit is out")
-    this.#running--
+  release(held?: number, partition: number = 0): void {
+    const own = this.#partitions.all[partition]
+    if (own === undefined || own.running === 0) throw new RangeError("AdmissionQueue.release: no permit is out")
+    this.#partitions.ended(own, held ?? 0)
     this.#budget?.give()
     if (held === undefined) return
     this.#meanHold = this.#meanHold === undefined ? held : this.#meanHold + (held - this.#meanHold) * holdWeight
+    own.held(this.#meanHold)
   }
 
   /**
@@ -229,10 +263,11 @@ export class AdmissionQueue<A> {
     if (entry.state !== "Admitted") {
       throw new RangeError(`AdmissionQueue.requeue: the entry must be Admitted, got ${entry.state}`)
     }
-    this.release()
+    this.release(undefined, entry.partition)
     const returned = entry as WaitEntry<A>
     returned.state = "Waiting"
-    this.#waiting.putBack(returned)
+    if (returned.offeredAt === Infinity) this.#readmitting++
+    this.#partitions.putBack(returned)
   }
 
   /**
@@ -247,7 +282,7 @@ export class AdmissionQueue<A> {
 
   /** Takes the entry that has waited longest out of the queue, as `Evicted`, or returns `undefined` when none waits. */
   evict(): Entry<A> | undefined {
-    const entry = this.#waiting.oldest
+    const entry = this.#partitions.oldest
     return entry === undefined ? undefined : this.#decide(entry, "Evicted")
   }
 
@@ -274,7 +309,7 @@ export class AdmissionQueue<A> {
 
   /** The time at which the next entry will have waited for `maxWait`, or `Infinity`. */
   nextExpiry(): number {
-    return (this.#waiting.oldest?.offeredAt ?? Infinity) + this.#maxWait
+    return (this.#partitions.oldest?.offeredAt ?? Infinity) + this.#maxWait
   }
 
   /**
@@ -290,32 +325,35 @@ export class AdmissionQueue<A> {
     return this.#budget === undefined || this.#budget.take()
   }
 
+  #entry(value: A, now: number, priority: number, partition: number): WaitEntry<A> {
+    return new WaitEntry(value, Math.min(Math.max(priority, 0), this.#leastUrgent), partition, now, this.#turn++)
+  }
+
   #decide(entry: WaitEntry<A>, state: Exclude<State, "Waiting">): Entry<A> {
-    this.#waiting.remove(entry)
+    this.#partitions.remove(entry)
+    if (entry.offeredAt === Infinity) this.#readmitting--
+    if (entry.hasPlace) this.#budget?.dequeue?.()
+    entry.hasPlace = false
     entry.state = state
     return entry
   }
 
+  /** Takes a place to wait, if one is free. */
+  #takePlace(entry: WaitEntry<A>): boolean {
+    return this.queued - this.#readmitting < this.#maxQueued && this.#sharePlace(entry)
+  }
+
+  #sharePlace(entry: WaitEntry<A>): boolean {
+    entry.hasPlace = this.#budget?.enqueue?.() ?? true
+    return entry.hasPlace
+  }
+
   #displaceFor(entry: WaitEntry<A>): boolean {
-    const victim = this.#waiting.newestBelow(entry.priority)
+    const victim = this.#partitions.victimOf(entry, this.#maxQueued)
     if (victim === undefined) return false
     this.#decide(victim, "Displaced")
     this.#displaced.append(victim)
-    return true
-  }
-
-  /** Tells CoDel how long the queue is late, now that a permit is free. Returns the entry that it sheds, if any. */
-  #measure(now: number): WaitEntry<A> | undefined {
-    const longest = this.#codel === undefined ? undefined : this.#waiting.oldestFresh
-    if (longest === undefined) return undefined
-    const verdict = this.#codel!.dequeued(now - longest.offeredAt, now)
-    // With no more waiting than permits are free, a refusal would make nobody else's wait shorter (RFC 8289 keeps the last packet).
-    const othersWait = this.queued > this.#limit - this.#running
-    return verdict === "shed" && this.#sheds && othersWait ? longest : undefined
-  }
-
-  #newestFirst(now: number): boolean {
-    return this.#order === "lifo" || (this.#order === "adaptive" && this.#codel!.overloaded(now))
+    return this.#sharePlace(entry)
   }
 }
 
@@ -335,12 +373,15 @@ const checkCount = (what: string, count: number): void => {
  * @since 0.1.0
  */
 export const make = <A>(options: Options): AdmissionQueue<A> => {
-  const { limit, maxQueued, maxWait = Infinity, priorities = 1 } = options
+  const { limit, maxQueued, maxWait = Infinity, partitions = [1], priorities = 1 } = options
   checkCount("make: limit", limit)
   checkCount("make: maxQueued", maxQueued)
   if (!(maxWait >= 0)) throw new RangeError(`AdmissionQueue.make: maxWait must be >= 0 milliseconds, got ${maxWait}`)
   if (!(Number.isInteger(priorities) && priorities >= 1)) {
     throw new RangeError(`AdmissionQueue.make: priorities must be an integer >= 1, got ${priorities}`)
+  }
+  if (partitions.length === 0 || !partitions.every((share) => share > 0 && share < Infinity)) {
+    throw new RangeError(`AdmissionQueue.make: partitions must be finite numbers > 0, got [${partitions.join(", ")}]`)
   }
   return new AdmissionQueue<A>(options)
 }

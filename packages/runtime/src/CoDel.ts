@@ -71,8 +71,10 @@ export type Verdict = "serve" | "shed"
  * @since 0.1.0
  */
 export class CoDel {
-  readonly #target: number
-  readonly #interval: number
+  readonly #leastTarget: number
+  readonly #leastInterval: number
+  #target: number
+  #interval: number
   #intervalEnd = -Infinity
   #minDelay = 0
   #overloaded = false
@@ -80,8 +82,19 @@ export class CoDel {
 
   /** Use `make`, which checks the options. */
   constructor(target: number, interval: number) {
-    this.#target = target
-    this.#interval = interval
+    this.#leastTarget = this.#target = target
+    this.#leastInterval = this.#interval = interval
+  }
+
+  /** The longest delay that is never shed: twice the target. */
+  get tolerance(): number {
+    return 2 * this.#target
+  }
+
+  /** Makes target and interval so many times as long as they were given, from 1: for work that takes longer than the target. */
+  stretch(factor: number): void {
+    this.#target = this.#leastTarget * factor
+    this.#interval = this.#leastInterval * factor
   }
 
   /**
@@ -98,7 +111,7 @@ export class CoDel {
       return "serve"
     }
     if (delay < this.#minDelay) this.#minDelay = Math.max(delay, 0)
-    if (!this.#overloaded || delay <= 2 * this.#target) return "serve"
+    if (!this.#overloaded || delay <= this.tolerance) return "serve"
     this.#hasShed = true
     return "shed"
   }

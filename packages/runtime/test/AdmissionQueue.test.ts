@@ -319,17 +319,53 @@ describe("AdmissionQueue with CoDel", () => {
     for (const value of ["c", "d"]) queue.offer(value, 124, 0)
     queue.release(5)
     assert.deepStrictEqual(drain(queue, 125), [
-      ["b", "Shed"],
       ["low", "Shed"],
+      ["b", "Shed"],
       ["c", "Admitted"]
     ])
   })
 
-  it("serves the oldest first and, while overloaded, the newest when the order is adaptive", () => {
+  it("serves the oldest first and, once one has waited for more than twice the target, the newest when the order is adaptive", () => {
     const queue = overloaded({ order: "adaptive" }, ["a", "b"])
-    assert.deepStrictEqual(drain(queue, 119), [["a", "Admitted"]])
+    assert.deepStrictEqual(drain(queue, 110), [["a", "Admitted"]])
     const late = overloaded({ order: "adaptive" }, ["a", "b"])
-    assert.deepStrictEqual(drain(late, 120), [["b", "Admitted"]])
+    assert.deepStrictEqual(drain(late, 111), [["b", "Admitted"]])
+  })
+
+  it("serves the newest first while overloaded, although none is late, when the order is adaptive", () => {
+    const queue = overloaded({ order: "adaptive" }, ["a"])
+    assert.deepStrictEqual(drain(queue, 120), [["a", "Admitted"]])
+    for (const value of ["b", "c"]) queue.offer(value, 125)
+    queue.release(5)
+    assert.deepStrictEqual(drain(queue, 130), [["c", "Admitted"]])
+  })
+
+  it("takes the mean time that permits are held for the target where that is longer, up to a bound", () => {
+    const states = (maxTarget: number) => {
+      const queue = overloaded({ codel: { maxTarget } }, ["a", "b", "c"])
+      drain(queue, 120)
+      queue.release(50)
+      return drain(queue, 170).map(([, state]) => state)
+    }
+    assert.deepStrictEqual(states(0), ["Shed", "Admitted"])
+    assert.deepStrictEqual(states(50), ["Admitted"])
+  })
+
+  it("sheds nothing for which its owner has room, and decides nothing else while there is none", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 9, maxQueued: 9, codel: {} })
+    for (const value of ["1", "2", "3", "4", "5", "6"]) queue.enqueue(value, 0)
+    assert.strictEqual(queue.poll(20, 0), undefined)
+    const states = (
+      [
+        [20, 1],
+        [70, 1],
+        [120, 1],
+        [121, 9],
+        [122, 1],
+        [123, 1]
+      ] as const
+    ).map(([now, room]) => queue.poll(now, room)?.state)
+    assert.deepStrictEqual(states, ["Admitted", "Admitted", "Admitted", "Admitted", "Shed", "Admitted"])
   })
 
   it("sheds nothing when the order is adaptive and no codel is asked for", () => {
@@ -429,6 +465,122 @@ describe("AdmissionQueue with CoDel", () => {
   })
 })
 
+describe("AdmissionQueue.readmit", () => {
+  it("comes before all that have not been inside, and is neither bounded, shed, displaced nor too late", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 1, maxWait: 100, codel: {}, priorities: 2 })
+    queue.offer("inside", 0)
+    queue.offer("new", 0, 1)
+    const entries = ["a", "b"].map((value) => queue.readmit(value))
+    assert.deepStrictEqual([queue.queued, queue.readmitting], [3, 2])
+    assert.strictEqual(queue.offer("urgent", 1, 0).state, "Waiting")
+    assert.deepStrictEqual(drain(queue, 1), [["new", "Displaced"]])
+    assert.strictEqual(queue.offer("more", 1, 0).state, "QueueFull")
+    assert.strictEqual(queue.nextExpiry(), 101)
+    queue.release(1)
+    assert.deepStrictEqual(drain(queue, 1000), [
+      ["urgent", "WaitExceeded"],
+      ["a", "Admitted"]
+    ])
+    assert.strictEqual(queue.cancel(entries[1]!), true)
+    assert.deepStrictEqual([queue.queued, queue.readmitting], [0, 0])
+  })
+
+  it("has a permit at once if one is free, and is refused only by close", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 0 })
+    assert.strictEqual(queue.readmit("a").state, "Admitted")
+    assert.strictEqual(queue.readmit("b").state, "Waiting")
+    queue.close()
+    assert.deepStrictEqual(drain(queue, 5), [])
+    queue.close("refuse")
+    assert.deepStrictEqual(drain(queue, 5), [["b", "Closed"]])
+  })
+})
+
+describe("AdmissionQueue with partitions", () => {
+  const make = (options: Partial<AdmissionQueue.Options>) =>
+    AdmissionQueue.make<string>({ limit: 4, maxQueued: 8, partitions: [3, 1], ...options })
+
+  it("lends what a partition does not use, and gives it its share although all is lent", () => {
+    const queue = make({ limit: 8 })
+    for (let i = 0; i < 8; i++) assert.strictEqual(queue.offer("a", 0, 0, 0).state, "Admitted")
+    assert.strictEqual(queue.offer("a", 0, 0, 0).state, "Waiting")
+    assert.strictEqual(queue.offer("b", 0, 0, 1).state, "Admitted")
+    assert.strictEqual(queue.offer("b", 0, 0, 1).state, "Admitted")
+    assert.strictEqual(queue.offer("b", 0, 0, 1).state, "Waiting")
+    assert.deepStrictEqual([queue.running, queue.queued], [10, 2])
+    queue.release(1, 1)
+    assert.deepStrictEqual(drain(queue, 0), [["b", "Admitted"]])
+  })
+
+  it("serves them by the time that their permits were out, over their shares", () => {
+    const served = { a: 0, b: 0 }
+    const queue = make({ limit: 1, maxQueued: Infinity })
+    const hold = { a: 5, b: 20 }
+    for (let i = 0; i < 1000; i++)
+      for (const value of ["a", "b"] as const) queue.enqueue(value, 0, 0, value === "a" ? 0 : 1)
+    for (let now = 0; now < 2000;) {
+      const { partition, value } = queue.poll(now, 1) as AdmissionQueue.Entry<"a" | "b">
+      served[value] += hold[value]
+      now += hold[value]
+      queue.release(hold[value], partition)
+    }
+    assert.approximately(served.a / served.b, 3, 0.1)
+  })
+
+  it("gives one that was idle no claim to what the others had meanwhile", () => {
+    const queue = make({ limit: 1, maxQueued: Infinity, partitions: [1, 1] })
+    const serve = (times: number) =>
+      Array.from({ length: times }, () => {
+        const { partition, value } = queue.poll(0, 1)!
+        queue.release(10, partition)
+        return value
+      })
+    for (let i = 0; i < 200; i++) queue.enqueue("a", 0, 0, 0)
+    serve(100)
+    for (let i = 0; i < 100; i++) queue.enqueue("b", 0, 0, 1)
+    assert.approximately(serve(20).filter((value) => value === "b").length, 10, 1)
+  })
+
+  it("keeps its share of the places for each, at the cost of the newest of the one that has most beyond its own", () => {
+    const queue = make({ limit: 0 })
+    for (let i = 0; i < 8; i++) queue.enqueue(`a${i}`, 0, 0, 0)
+    assert.strictEqual(queue.enqueue("a8", 0, 0, 0).state, "QueueFull")
+    assert.deepStrictEqual(
+      ["b0", "b1", "b2"].map((value) => queue.enqueue(value, 0, 0, 1).state),
+      ["Waiting", "Waiting", "QueueFull"]
+    )
+    assert.deepStrictEqual(drain(queue, 0), [
+      ["a7", "Displaced"],
+      ["a6", "Displaced"]
+    ])
+  })
+
+  it("judges the queue of each for itself", () => {
+    const queue = make({ limit: 1, maxQueued: 99, codel: {}, partitions: [1, 1] })
+    const shed: Record<string, number> = { a: 0, b: 0 }
+    for (let now = 0; now < 2000; now += 5) {
+      for (let i = 0; i < 4; i++) queue.enqueue("a", now, 0, 0)
+      if (now % 20 === 0) queue.enqueue("b", now, 0, 1)
+      for (let entry = queue.poll(now, 1); entry !== undefined; entry = queue.poll(now, 1)) {
+        if (entry.state !== "Admitted") {
+          shed[entry.value]!++
+          continue
+        }
+        queue.release(5, entry.partition)
+        break
+      }
+    }
+    assert.isAbove(shed["a"]!, 1000)
+    assert.strictEqual(shed["b"], 0)
+  })
+
+  it("refuses shares outside their range", () => {
+    for (const partitions of [[], [0], [1, -1], [Infinity], [Number.NaN]]) {
+      assert.throws(() => AdmissionQueue.make({ limit: 1, maxQueued: 1, partitions }), RangeError, "partitions")
+    }
+  })
+})
+
 describe("AdmissionQueue invariants", () => {
   const count = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
   const Operation = Schema.Union([
@@ -521,7 +673,9 @@ describe("AdmissionQueue invariants", () => {
       const mostUrgent = Math.min(...waited.map((other) => other.priority))
       const rivals = waited.filter((other) => other.priority === mostUrgent).map((other) => other.value)
       const returned = rivals.filter((value) => this.returns[value]! > 0)
-      const newestFirst = this.order === "lifo" || (this.order === "adaptive" && this.queue.overloaded(this.now))
+      const late = waited.some((other) => this.returns[other.value] === 0 && this.now - other.offeredAt > 10)
+      const newestFirst =
+        this.order === "lifo" || (this.order === "adaptive" && (late || this.queue.overloaded(this.now)))
       if (returned.length > 0) assert.strictEqual(entry.value, Math.min(...returned))
       else assert.strictEqual(entry.value, newestFirst ? Math.max(...rivals) : Math.min(...rivals))
     }
@@ -531,7 +685,10 @@ describe("AdmissionQueue invariants", () => {
       assert.isTrue(this.queue.overloaded(this.now))
       assert.isAbove(this.now - entry.offeredAt, 10)
       assert.include(fresh, entry)
-      assert.strictEqual(entry.offeredAt, Math.min(...fresh.map((other) => other.offeredAt)))
+      const late = fresh.filter((other) => this.now - other.offeredAt > 10)
+      assert.strictEqual(entry.priority, Math.max(...late.map((other) => other.priority)))
+      const rivals = late.filter((other) => other.priority === entry.priority)
+      assert.strictEqual(entry.offeredAt, Math.min(...rivals.map((other) => other.offeredAt)))
       assert.isAbove(waited.length, this.queue.limit - this.queue.running)
     }
 

@@ -1,4 +1,4 @@
-/** The entries that wait in an `AdmissionQueue`, by priority class. */
+/** The entries that wait in one partition of an `AdmissionQueue`, by priority class. */
 import type { Entry, State } from "../AdmissionQueue.ts"
 import { WaitList } from "./waitList.ts"
 import type { Linked } from "./waitList.ts"
@@ -9,15 +9,19 @@ export class WaitEntry<A> implements Entry<A>, Linked {
   state: State = "Waiting"
   /** Whether it was admitted before and came back. */
   returned = false
+  /** Whether it has one of the places to wait. */
+  hasPlace = false
   readonly value: A
   readonly priority: number
+  readonly partition: number
   readonly offeredAt: number
   /** The place in the order of all offers, since several may have the same time. */
   readonly turn: number
 
-  constructor(value: A, priority: number, offeredAt: number, turn: number) {
+  constructor(value: A, priority: number, partition: number, offeredAt: number, turn: number) {
     this.value = value
     this.priority = priority
+    this.partition = partition
     this.offeredAt = offeredAt
     this.turn = turn
   }
@@ -87,11 +91,20 @@ export class WaitClasses<A> {
     return undefined
   }
 
-  /** The newest of the least urgent class, if there is one below `priority`. */
+  /** The oldest of the least urgent class that has waited for longer than `delay`. */
+  latest(now: number, delay: number): WaitEntry<A> | undefined {
+    for (let priority = this.#fresh.length - 1; priority >= 0; priority--) {
+      const { oldest } = this.#fresh[priority]!
+      if (oldest !== undefined && now - oldest.offeredAt > delay) return oldest
+    }
+    return undefined
+  }
+
+  /** The newest of the least urgent class, if there is one below `priority`. Those that are readmitted stay. */
   newestBelow(priority: number): WaitEntry<A> | undefined {
     for (let below = this.#fresh.length - 1; below > priority; below--) {
       const entry = this.#fresh[below]!.newest ?? this.#returned[below]!.newest
-      if (entry !== undefined) return entry
+      if (entry !== undefined && entry.offeredAt !== Infinity) return entry
     }
     return undefined
   }

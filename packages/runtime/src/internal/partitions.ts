@@ -1,0 +1,172 @@
+/** The partitions of an `AdmissionQueue`: who waits in each, and which is to be served next. */
+import type { Options, Order } from "../AdmissionOptions.ts"
+import * as CoDel from "../CoDel.ts"
+import { WaitClasses } from "./waitClasses.ts"
+import type { WaitEntry } from "./waitClasses.ts"
+
+/** One partition: its entries, its permits, and the rule for its queue. */
+export class Partition<A> {
+  readonly waiting: WaitClasses<A>
+  /** Its part of the capacity, of 1. */
+  readonly share: number
+  running = 0
+  /** Milliseconds for which its permits were out, over its share: the partition that has the least is next. */
+  used = 0
+  readonly #order: Order
+  readonly #sheds: boolean
+  readonly #codel: CoDel.CoDel | undefined
+  readonly #maxStretch: number
+  readonly #target: number
+
+  constructor({ codel, order = "fifo", priorities = 1 }: Options, share: number) {
+    this.waiting = new WaitClasses(priorities)
+    this.share = share
+    this.#order = order
+    this.#sheds = codel !== undefined
+    this.#codel = codel !== undefined || order === "adaptive" ? CoDel.make(codel) : undefined
+    this.#target = codel?.target ?? CoDel.defaults.target
+    this.#maxStretch = Math.max(1, (codel?.maxTarget ?? 0) / this.#target)
+  }
+
+  overloaded(now: number): boolean {
+    return this.#codel?.overloaded(now) ?? false
+  }
+
+  /** The next to be served. */
+  first(now: number): WaitEntry<A> {
+    const newestFirst = this.#order === "lifo" || (this.#order === "adaptive" && this.#isQueueFormed(now))
+    return this.waiting.first(newestFirst)!
+  }
+
+  /** Until CoDel has seen a whole interval, a burst would make all that come behind it wait for as long. */
+  #isQueueFormed(now: number): boolean {
+    return this.overloaded(now) || this.waiting.latest(now, this.#codel!.tolerance) !== undefined
+  }
+
+  /** Nobody waited for a permit that was taken. */
+  foundEmpty(): void {
+    this.#codel?.empty()
+  }
+
+  /** Permits are held for so many milliseconds: a queue is not late that is no longer than the work takes. */
+  held(mean: number): void {
+    if (this.#maxStretch > 1) this.#codel?.stretch(Math.min(this.#maxStretch, Math.max(1, mean / this.#target)))
+  }
+
+  /** Tells CoDel how long the queue is late, now that it may be served. Returns the entry that is shed, if any. */
+  late(now: number, isLast: boolean): WaitEntry<A> | undefined {
+    const longest = this.#codel === undefined ? undefined : this.waiting.oldestFresh
+    if (longest === undefined) return undefined
+    const verdict = this.#codel!.dequeued(now - longest.offeredAt, now)
+    if (verdict === "serve" || !this.#sheds || isLast) return undefined
+    return this.waiting.latest(now, this.#codel!.tolerance)
+  }
+}
+
+/** All partitions of a queue. There are few: each decision looks at all of them. */
+export class Partitions<A> {
+  readonly all: ReadonlyArray<Partition<A>>
+  length = 0
+  running = 0
+  #virtualTime = 0
+
+  constructor(options: Options) {
+    const weights = options.partitions ?? [1]
+    const sum = weights.reduce((total, weight) => total + weight, 0)
+    this.all = weights.map((weight) => new Partition(options, weight / sum))
+  }
+
+  of(entry: { readonly partition: number }): Partition<A> {
+    return this.all[entry.partition]!
+  }
+
+  /** The entry that was offered first. */
+  get oldest(): WaitEntry<A> | undefined {
+    if (this.all.length === 1) return this.all[0]!.waiting.oldest
+    let longest: WaitEntry<A> | undefined
+    for (const { waiting } of this.all) {
+      const { oldest } = waiting
+      if (oldest !== undefined && (longest === undefined || oldest.offeredAt < longest.offeredAt)) longest = oldest
+    }
+    return longest
+  }
+
+  /** Whether a partition has fewer permits than it is guaranteed, of so many. */
+  isBelowShare({ running, share }: Partition<A>, limit: number): boolean {
+    return this.all.length > 1 && limit > 0 && running < Math.max(1, Math.floor(share * limit))
+  }
+
+  /**
+   * The partition that is to be served: of those where somebody waits, and that may have a permit, the one that has had least for its
+   * share. What is out counts as if it came back after the mean time.
+   */
+  next(limit: number, meanHold: number): Partition<A> | undefined {
+    const hasFree = this.running < limit
+    let next: Partition<A> | undefined
+    let least = Infinity
+    for (const partition of this.all) {
+      if (partition.waiting.length === 0 || !(hasFree || this.isBelowShare(partition, limit))) continue
+      const used = partition.used + (partition.running * meanHold) / partition.share
+      if (used >= least && next !== undefined) continue
+      next = partition
+      least = used
+    }
+    if (next !== undefined && least > this.#virtualTime) this.#virtualTime = least
+    return next
+  }
+
+  append(entry: WaitEntry<A>): void {
+    const partition = this.of(entry)
+    this.#wake(partition)
+    partition.waiting.append(entry)
+    this.length++
+  }
+
+  putBack(entry: WaitEntry<A>): void {
+    this.of(entry).waiting.putBack(entry)
+    this.length++
+  }
+
+  remove(entry: WaitEntry<A>): void {
+    this.of(entry).waiting.remove(entry)
+    this.length--
+  }
+
+  began(partition: Partition<A>): void {
+    this.#wake(partition)
+    partition.running++
+    this.running++
+  }
+
+  ended(partition: Partition<A>, held: number): void {
+    partition.running--
+    this.running--
+    partition.used += held / partition.share
+  }
+
+  /** Who has done nothing has no claim to what others have had meanwhile (the start tag of start-time fair queueing). */
+  #wake(partition: Partition<A>): void {
+    if (partition.running > 0 || partition.waiting.length > 0) return
+    if (partition.used < this.#virtualTime) partition.used = this.#virtualTime
+  }
+
+  /**
+   * Whom an entry takes the place of in a full queue: the newest of those less urgent in its partition, or, while that has fewer places
+   * than its share of `maxQueued`, the newest of the least urgent of the partition that has most beyond its own.
+   */
+  victimOf(entry: WaitEntry<A>, maxQueued: number): WaitEntry<A> | undefined {
+    const own = this.of(entry)
+    const lesser = own.waiting.newestBelow(entry.priority)
+    if (lesser !== undefined || own.waiting.length >= Math.floor(own.share * maxQueued)) return lesser
+    let victim: WaitEntry<A> | undefined
+    let most = 0
+    for (const { share, waiting } of this.all) {
+      const excess = waiting.length - Math.floor(share * maxQueued)
+      const newest = excess > most ? waiting.newestBelow(-1) : undefined
+      if (newest === undefined) continue
+      victim = newest
+      most = excess
+    }
+    return victim
+  }
+}
