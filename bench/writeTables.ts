@@ -9,6 +9,7 @@ import { helloTables } from "./tables/hello.ts"
 import { metricstreamTables } from "./tables/metricstream.ts"
 import { multiloopTables } from "./tables/multiloop.ts"
 import { offloadTables } from "./tables/offload.ts"
+import { overloadTables } from "./tables/overload.ts"
 import { waitersTables } from "./tables/waiters.ts"
 
 // What a scenario has written is what its table reads; the types of the two are the same by the line that declares each.
@@ -18,7 +19,8 @@ const tables: Readonly<Record<string, (report: never) => string>> = {
   hello: helloTables,
   multiloop: multiloopTables,
   metricstream: metricstreamTables,
-  offload: offloadTables
+  offload: offloadTables,
+  overload: overloadTables
 }
 
 const document = new URL("../BENCHMARKS.md", import.meta.url)
@@ -28,8 +30,9 @@ const results = (name: string) => new URL(`./results/${name}.json`, import.meta.
 export const writeTables = (names: ReadonlyArray<string> = Object.keys(tables)): void => {
   let text = readFileSync(document, "utf8")
   for (const name of names) {
-    if (!existsSync(results(name))) continue
-    text = fillSection(text, name, tables[name]!(JSON.parse(readFileSync(results(name), "utf8")) as never))
+    // Not every scenario has its tables in that document.
+    if (tables[name] === undefined || !existsSync(results(name))) continue
+    text = fillSection(text, name, tables[name](JSON.parse(readFileSync(results(name), "utf8")) as never))
   }
   writeFileSync(document, text)
 }

@@ -19,13 +19,17 @@ export class ServerProcess {
     this.port = port
   }
 
+  /** `core`: the only one that it may use. */
   static async start(
     file: string,
     args: ReadonlyArray<string>,
     env: Readonly<Record<string, string>>,
-    nodeOptions: ReadonlyArray<string> = []
+    nodeOptions: ReadonlyArray<string> = [],
+    core?: number
   ): Promise<ServerProcess> {
-    const child = spawn(process.execPath, [...nodeOptions, file, ...args], {
+    const command = [process.execPath, ...nodeOptions, file, ...args]
+    const [program, ...rest] = core === undefined ? command : ["taskset", "-c", String(core), ...command]
+    const child = spawn(program!, rest, {
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "inherit", "ipc"]
     })
@@ -50,9 +54,9 @@ export class ServerProcess {
     return (await answer)[0] as A
   }
 
-  /** Stops it as a supervisor would and returns its exit code. */
-  async stop(): Promise<number | null> {
-    this.#child.kill("SIGTERM")
+  /** Stops it as a supervisor would, or as the signal says, and returns its exit code. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
+    this.#child.kill(signal)
     const [code] = await once(this.#child, "exit")
     return code as number | null
   }

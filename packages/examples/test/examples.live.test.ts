@@ -131,6 +131,27 @@ describe("examples", () => {
     })
   )
 
+  for (const REDIS_URL of [undefined, "redis://127.0.0.1:1"]) {
+    it.live(
+      `rateLimit refuses a client over its quota, ${REDIS_URL ? "also while Redis is away" : "and no other"}`,
+      () =>
+        Effect.gen(function* () {
+          const { url } = yield* start("rateLimit.ts", REDIS_URL === undefined ? {} : { REDIS_URL })
+          const search = (key: string) => get(`${url}/search`, { headers: { "x-api-key": key } })
+          const statuses: Array<number> = []
+          while (statuses.at(-1) !== 429 && statuses.length < 50) statuses.push((yield* search("made up")).status)
+          assert.isAtLeast(statuses.filter((status) => status === 200).length, 5)
+          const refused = yield* search("also made up")
+          assert.deepStrictEqual(
+            [refused.status, refused.headers.get("ratelimit-policy")],
+            [429, '"second";q=5;w=3, "day";q=10000;w=86400']
+          )
+          assert.strictEqual((yield* search("a key that you gave out")).status, 200)
+          assert.strictEqual((yield* get(url)).status, 200)
+        })
+    )
+  }
+
   it.live("multiloop answers from both of its loops, and from the next ones after SIGHUP", () =>
     Effect.gen(function* () {
       const { child, url } = yield* start("multiloop/main.ts")

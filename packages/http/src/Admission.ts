@@ -2,15 +2,27 @@
  * The door of the server: decides which requests start at once, which wait, and which are turned away, before any fiber exists for
  * them.
  *
- * The rules are those of `AdmissionQueue` of `@spillway/runtime`. This module drives it synchronously, from socket events, and adds
- * what a door needs: a queue that lets a turn of the event loop pass between batches, permits that are given up while a client is
- * still sending its body, and the `Retry-After` of a refusal.
+ * The rules are those of `AdmissionQueue`, driven by socket events, and what else a door needs: reading and running in separate turns of
+ * the event loop, permits that are given up while a client is still sending its body, and the `Retry-After` of a refusal.
  *
  * @since 0.1.0
  */
+import type { AdaptiveLimit, Outcome } from "@spillway/runtime/AdaptiveLimit"
 import * as AdmissionQueue from "@spillway/runtime/AdmissionQueue"
+import type { LoadSignals, Priority } from "@spillway/runtime/LoadSignals"
 import * as Effect from "effect/Effect"
+import type { Options } from "./AdmissionOptions.ts"
 import { Alarm } from "./internal/alarm.ts"
+import { RetryAfter } from "./internal/returnTime.ts"
+import { Turn } from "./internal/turn.ts"
+
+/**
+ * The options, which have a module of their own.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export * from "./AdmissionOptions.ts"
 
 /**
  * Why a request was turned away at the door.
@@ -19,11 +31,14 @@ import { Alarm } from "./internal/alarm.ts"
  *
  * - `QueueFull`: no permit was free and `maxQueued` requests were waiting.
  * - `WaitExceeded`: it waited for `maxWait`, or until its deadline, and no permit came free.
+ * - `Displaced`: the queue was full, and one that is more urgent, or of a partition with less than its share, took its place.
+ * - `Shed`: the queue is overloaded by the rule of CoDel, and it had waited for more than twice the target.
+ * - `Overloaded`: a signal says that the process is near its limits.
  *
  * @category models
  * @since 0.1.0
  */
-export type Refusal = "QueueFull" | "WaitExceeded"
+export type Refusal = "QueueFull" | "WaitExceeded" | "Displaced" | "Shed" | "Overloaded"
 
 /**
  * Who stands at the door. It is told exactly once what became of it, unless it leaves first.
@@ -32,10 +47,22 @@ export type Refusal = "QueueFull" | "WaitExceeded"
  * @since 0.1.0
  */
 export interface Visitor {
+  /**
+   * How urgent it is among those of its partition.
+   *
+   * @default "normal"
+   */
+  readonly priority?: Priority | undefined
+  /**
+   * Its partition, by the index in `Options.partitions`.
+   *
+   * @default 0
+   */
+  readonly partition?: number | undefined
   /** It holds a permit now, and gives it back by `Admission.leave`. */
   admitted(): void
-  /** It was turned away and holds nothing. */
-  refused(reason: Refusal): void
+  /** It was turned away and holds nothing. `signal` is the name of the signal for which it was `Overloaded`. */
+  refused(reason: Refusal, signal?: string): void
 }
 
 /**
@@ -52,11 +79,7 @@ export type Ticket = AdmissionQueue.Entry<Visitor>
  * @category models
  * @since 0.1.0
  */
-export interface Budget extends AdmissionQueue.Budget {
-  /** Takes one of the places to wait, if one is free. Says whether it did. */
-  enqueue(): boolean
-  /** Gives a place to wait back. */
-  dequeue(): void
+export interface Budget extends Required<AdmissionQueue.Budget> {
   /**
    * Tells the other doors since when the first of this one waits, in milliseconds of the monotonic clock (`undefined`: nobody waits):
    * who waits longest is served first, whatever the door. Says whether a permit is free now, for which those who wait are to try.
@@ -64,41 +87,6 @@ export interface Budget extends AdmissionQueue.Budget {
   publish(since: number | undefined): boolean
   /** Calls `retry` whenever there may be a permit for those who wait. Runs for ever. */
   watch(retry: () => void): Effect.Effect<never>
-}
-
-/**
- * Options of `make`.
- *
- * @category options
- * @since 0.1.0
- */
-export interface Options {
-  /** How many requests may be inside at once. An integer from 1, or `Infinity` for no limit. */
-  readonly maxConcurrent: number
-  /** How many requests may wait. An integer from 0, or `Infinity` for no bound. `0` refuses whatever cannot start at once. */
-  readonly maxQueued: number
-  /** The longest wait in milliseconds, from 0. `Infinity` waits without limit. */
-  readonly maxWait: number
-  /** The monotonic clock in milliseconds. */
-  readonly now: () => number
-  /**
-   * A random number from 0 to 1, for the jitter of `retryAfterSeconds`.
-   *
-   * @default Math.random
-   */
-  readonly random?: (() => number) | undefined
-  /**
-   * Runs a function in a later turn of the event loop.
-   *
-   * @default setImmediate
-   */
-  readonly defer?: ((run: () => void) => void) | undefined
-  /**
-   * What this door shares with others: `maxConcurrent` and `maxQueued` then hold for all of them together.
-   *
-   * @default undefined
-   */
-  readonly budget?: Budget | undefined
 }
 
 /**
@@ -118,23 +106,25 @@ export interface Stats {
   readonly limit: number
 }
 
-/** Those who were inside already come before those who were not. */
-const resumingClass = 0
-const newClass = 1
+const classes: Readonly<Record<Priority, number>> = { critical: 0, normal: 1, sheddable: 2 }
+
+/** How many handlers may be started after one turn of reading, if they take next to no time. */
+const maxBatch = 32
+
+/** How many are refused one after the other, before something else has its turn. */
+const maxRefusals = 64
 
 /** By how much those who resume come before those of other doors, in milliseconds: more than anybody waits at a door. */
 const resumingLead = 3_600_000
-
-/** The longest `Retry-After`: after a minute an estimate from the last few requests means nothing. */
-const maxRetryAfterSeconds = 60
 
 /**
  * The door. Made by `make`.
  *
  * **Details**
  *
- * All operations are O(1). A permit that comes back is handed on in the next turn of the event loop, not on the stack of whoever
- * gave it back: between two batches of requests the loop reads what has arrived, so that the queue is seen as long as it is.
+ * All operations are O(1). Reading and running are separate turns: once the handlers of a turn of the event loop have had 2 ms, whoever
+ * comes waits, until everything that has arrived is read; then the next are started, again for 2 ms. So the queue is seen as long as it is,
+ * instead of standing in the kernel, and the rules act on all of it. While the loop is not behind, a request starts at once.
  *
  * @category models
  * @since 0.1.0
@@ -142,33 +132,45 @@ const maxRetryAfterSeconds = 60
 export class Admission {
   readonly #queue: AdmissionQueue.AdmissionQueue<Visitor>
   readonly #alarm: Alarm
-  readonly #maxQueued: number
+  readonly #turn: Turn
   readonly #now: () => number
   readonly #random: () => number
   readonly #defer: (run: () => void) => void
   readonly #budget: Budget | undefined
-  #resuming = 0
-  #pumping = false
+  readonly #limit: AdaptiveLimit | undefined
+  readonly #maxLimit: number
+  readonly #signals: LoadSignals | undefined
+  readonly #retryAfter = new RetryAfter()
+  /** Runs of `#runNext` that are to come. */
+  #pending = 0
   #published: number | undefined = undefined
 
   /** Use `make`. */
   constructor(options: Options) {
-    this.#maxQueued = options.maxQueued
     this.#now = options.now
     this.#random = options.random ?? Math.random
     this.#defer = options.defer ?? setImmediate
     this.#budget = options.budget
-    // The bound on new requests is kept here: those that resume must neither count against it nor be refused by it.
+    this.#limit = options.limit
+    this.#maxLimit = options.maxConcurrent
+    this.#signals = options.signals
+    this.#turn = new Turn(this.#defer)
     this.#queue = AdmissionQueue.make({
-      limit: options.maxConcurrent,
-      maxQueued: Infinity,
+      limit: Math.min(options.maxConcurrent, options.limit?.limit ?? Infinity),
+      maxQueued: options.maxQueued,
       maxWait: options.maxWait,
-      priorities: 2,
+      order: options.codel === undefined ? "fifo" : "adaptive",
+      codel: options.codel,
+      priorities: 3,
+      partitions: options.partitions,
       budget: options.budget
     })
     this.#alarm = new Alarm(
       () => this.#queue.nextExpiry(),
-      (now) => this.#settle(now, 0)
+      (now) => {
+        this.#settle(now, 0)
+        this.#publish()
+      }
     )
   }
 
@@ -184,88 +186,113 @@ export class Admission {
 
   /** What the door holds now. */
   get stats(): Stats {
-    const { limit, queued, running } = this.#queue
-    return { running, queued: queued - this.#resuming, resuming: this.#resuming, limit }
+    const { limit, queued, readmitting, running } = this.#queue
+    return { running, queued: queued - readmitting, resuming: readmitting, limit }
+  }
+
+  /** For how long the one that has waited longest waits, in milliseconds. */
+  get queueDelay(): number {
+    const since = this.#queue.waitingSince
+    return since === undefined || since === Infinity ? 0 : Math.max(0, this.#now() - since)
   }
 
   /** Asks for a permit. Returns a ticket if the visitor has to wait, and `undefined` if it has been told already. */
   enter(visitor: Visitor): Ticket | undefined {
-    if (this.#queue.tryAcquire()) {
+    const now = this.#now()
+    const signal = this.#signals?.refuse(visitor.priority ?? "normal", this.#random())
+    if (signal === undefined) return this.#wait(visitor, now, true)
+    this.#refuse(visitor, "Overloaded", now, signal)
+    return undefined
+  }
+
+  /**
+   * Asks again for one that was admitted, and gave its permit up before it started, since its body had not come. It needs no place in the
+   * queue, but waits among the others, and can be shed like them.
+   */
+  reenter(visitor: Visitor): Ticket | undefined {
+    return this.#wait(visitor, this.#now(), false)
+  }
+
+  #wait(visitor: Visitor, now: number, bounded: boolean): Ticket | undefined {
+    const { partition = 0, priority = "normal" } = visitor
+    if (this.#turn.hasTime(now) && this.#queue.tryAcquire(partition)) {
       visitor.admitted()
       return undefined
     }
-    const hasPlace =
-      this.#budget === undefined ? this.#queue.queued - this.#resuming < this.#maxQueued : this.#budget.enqueue()
-    if (!hasPlace) {
-      visitor.refused("QueueFull")
+    // One that only waits for its turn, and will have a permit then, needs no place in the queue.
+    const needsPlace = bounded && this.#queue.running + this.#queue.queued >= this.#queue.limit
+    const ticket = this.#queue.enqueue(visitor, now, classes[priority], partition, needsPlace)
+    if (ticket.state !== "Waiting") {
+      this.#refuse(visitor, "QueueFull", now)
       return undefined
     }
-    return this.#offer(visitor, this.#now(), newClass)
+    this.#alarm.set()
+    this.#publish()
+    this.#pump()
+    return ticket
   }
 
   /** Asks for a permit again after `pause`. Such a visitor is never refused, and comes before all that have not started yet. */
   resume(visitor: Visitor): Ticket | undefined {
-    if (this.#queue.tryAcquire()) {
+    if (this.#turn.hasTime(this.#now()) && this.#queue.tryAcquire(visitor.partition)) {
       visitor.admitted()
       return undefined
     }
-    this.#resuming++
-    // Offered in an infinite future: it never has waited too long. Its own deadline ends its wait.
-    return this.#offer(visitor, Infinity, resumingClass)
+    const ticket = this.#queue.readmit(visitor, visitor.partition)
+    this.#publish()
+    this.#pump()
+    return ticket
   }
 
   /** Takes a visitor out of the queue. One that has been admitted meanwhile must `leave` instead. */
   cancel(ticket: Ticket): void {
-    if (!this.#queue.cancel(ticket)) return
-    this.#left(ticket)
-    this.#publish()
+    if (this.#queue.cancel(ticket)) this.#publish()
   }
 
-  /** Gives a permit back, after it was held for so many milliseconds. */
-  leave(held: number): void {
-    this.#queue.release(held)
+  /** Gives a permit back that was held for so many milliseconds, and tells what came of it. */
+  leave(held: number, outcome: Outcome = "success", partition: number = 0): void {
+    const inFlight = this.#queue.running
+    this.#queue.release(held, partition)
+    const now = this.#now()
+    this.#retryAfter.served(now)
+    if (this.#limit !== undefined) this.#resize(this.#limit.record(now, held, inFlight, outcome))
     this.#pump()
   }
 
+  /** A connection was accepted: a request of it may be among those that come now. */
+  accepted(): void {
+    this.#turn.accepted()
+  }
+
   /** Gives a permit back for a while. The time says nothing about how long requests take. */
-  pause(): void {
-    this.#queue.release()
+  pause(partition: number = 0): void {
+    this.#queue.release(undefined, partition)
     this.#pump()
   }
 
   /**
-   * The `Retry-After` of a refusal now, in whole seconds from 1 to 60: the estimate of the queue, lengthened by up to a half at
-   * random so that those who were refused together do not come back together.
+   * The `Retry-After` of a refusal now, in whole seconds from 1 to 60: about when those who were refused lately could be served, as fast as
+   * requests were served lately, lengthened by up to the same time at random.
    */
   retryAfterSeconds(): number {
-    const seconds = (this.#queue.retryAfter() / 1000) * (1 + this.#random() / 2)
-    return Math.min(maxRetryAfterSeconds, Math.max(1, Math.ceil(seconds)))
+    return this.#retryAfter.seconds(this.#queue, this.#now(), this.#random())
   }
 
-  #offer(visitor: Visitor, now: number, priority: number): Ticket | undefined {
-    const ticket = this.#queue.offer(visitor, now, priority)
-    if (ticket.state === "Waiting") {
-      this.#alarm.set()
-      this.#publish()
-      return ticket
-    }
-    // Another door has given a permit back this very moment.
-    this.#left(ticket)
-    visitor.admitted()
-    return undefined
+  #resize(limit: number): void {
+    const capped = Math.min(limit, this.#maxLimit)
+    if (capped !== this.#queue.limit) this.#queue.resize(capped)
   }
 
-  /** An entry has left the queue. */
-  #left(entry: Ticket): void {
-    if (entry.priority === resumingClass) this.#resuming--
-    else this.#budget?.dequeue()
+  #refuse(visitor: Visitor, reason: Refusal, now: number, signal?: string): void {
+    this.#retryAfter.refused(now)
+    visitor.refused(reason, signal)
   }
 
   /** Tells the other doors who is next here, if that is another one than before. */
   #publish(): void {
     if (this.#budget === undefined) return
-    const oldest = this.#queue.waitingSince
-    const since = oldest === undefined || this.#resuming === 0 ? oldest : this.#resumingSince()
+    const { readmitting, waitingSince } = this.#queue
+    const since = waitingSince === undefined || readmitting === 0 ? waitingSince : this.#resumingSince()
     if (since === this.#published) return
     this.#published = since
     if (this.#budget.publish(since)) this.#pump()
@@ -277,34 +304,34 @@ export class Admission {
     return this.#published === undefined ? earliest : Math.min(this.#published, earliest)
   }
 
+  /** Starts those who wait when all that has arrived is read: each in a callback of its own, with what it does at once behind it. */
   #pump(): void {
-    if (this.#pumping || this.#queue.queued === 0) return
-    this.#pumping = true
-    this.#defer(this.#pumpNow)
+    if (this.#pending > 0) return
+    this.#pending = Math.min(maxBatch, this.#queue.queued)
+    for (let i = 0; i < this.#pending; i++) this.#defer(this.#runNext)
   }
 
-  readonly #pumpNow = (): void => {
-    this.#pumping = false
-    this.#settle(this.#now(), this.#queue.limit - this.#queue.running)
-    // Somebody who was admitted may have left on our own stack, before others could be. A shared budget tells when to try again.
-    if (this.#budget === undefined && this.#queue.running < this.#queue.limit) this.#pump()
-  }
-
-  /** Tells those whose fate is decided, admitting at most `budget`: a batch does not grow by those who leave during it. */
-  #settle(now: number, budget: number): void {
-    for (let entry = this.#queue.poll(now); entry !== undefined; entry = this.#queue.poll(now)) {
-      this.#left(entry)
-      if (entry.state !== "Admitted") {
-        entry.value.refused("WaitExceeded")
-        continue
-      }
-      entry.value.admitted()
-      if (--budget <= 0) {
-        this.#pump()
-        break
-      }
-    }
+  readonly #runNext = (): void => {
+    this.#pending--
+    const now = this.#now()
+    const mayGoOn = !this.#turn.mayRun(now) || this.#settle(now, 1)
+    if (this.#pending > 0) return
     this.#publish()
+    if (mayGoOn) this.#pump()
+  }
+
+  /** Tells those whose fate is decided, until one is admitted if there is `room`. Says whether there may be more to decide. */
+  #settle(now: number, room: 0 | 1): boolean {
+    for (let i = 0; i < maxRefusals; i++) {
+      const entry = this.#queue.poll(now, room)
+      if (entry === undefined) return false
+      if (entry.state === "Admitted") {
+        entry.value.admitted()
+        return true
+      }
+      this.#refuse(entry.value, entry.state as Refusal, now)
+    }
+    return true
   }
 }
 

@@ -159,3 +159,62 @@ export const webSocketMessages = Metric.counter("spillway_http_websocket_message
   description: "WebSocket messages received, sent, and dropped for peers that did not keep up",
   incremental: true
 })
+
+/**
+ * Counter `spillway_http_client_retries_total`: requests of our own clients that were sent again, by `reason`: `Refused` (429 or 503),
+ * `Status` (another status), `Unsent` or `Lost` (no connection, or one that ended before the answer).
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const clientRetries = Metric.counter("spillway_http_client_retries_total", {
+  description: "Requests of our own clients that were sent again",
+  incremental: true
+})
+
+/**
+ * Counter `spillway_http_client_retries_declined_total`: requests of our own clients that might have been sent again but were not, by
+ * `reason`: `Attempts` were used up, the `Budget` was empty, the `Deadline` would have passed, or `RetryAfter` was too long.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const clientRetriesDeclined = Metric.counter("spillway_http_client_retries_declined_total", {
+  description: "Requests of our own clients that could have been sent again but were not",
+  incremental: true
+})
+
+/**
+ * Counter `spillway_http_client_throttled_total`: requests that our own clients kept back because the server refused many.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const clientThrottled = Metric.counter("spillway_http_client_throttled_total", {
+  description: "Requests that our own clients kept back",
+  incremental: true
+})
+
+/**
+ * Counter `spillway_http_rate_limited_total`: requests that were refused because their client had used up its quota, by `policy`. One that
+ * several policies refuse counts for each.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const rateLimited = Metric.counter("spillway_http_rate_limited_total", {
+  description: "Requests refused because their client had used up its quota",
+  incremental: true
+})
+
+/**
+ * Counter `spillway_http_rate_limit_store_failures_total`: questions that the store of a shared rate limit did not answer, by `reason`:
+ * `TimedOut`, `Failed`, or `Away` for those that were not asked since it has not answered before.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const rateLimitStoreFailures = Metric.counter("spillway_http_rate_limit_store_failures_total", {
+  description: "Questions that the store of a shared rate limit did not answer",
+  incremental: true
+})

@@ -319,7 +319,7 @@ const fromRateLimited = (error: RateLimited): Problem => {
     type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
     detail: "your quota is used up; try again later",
     headers: error.headers,
-    extensions: { "violated-policies": [error.policy] }
+    extensions: { "violated-policies": error.policies }
   })
 }
 

@@ -1,5 +1,5 @@
 /**
- * A quota for each client: a token bucket in memory, for a bounded number of clients.
+ * A quota for each client: token buckets in memory, for a bounded number of clients. `RateLimitShared` is the same for several machines.
  *
  * It protects the clients of a server from each other. The server itself is protected by its door, which answers 503; this answers
  * 429, with the fields of draft-ietf-httpapi-ratelimit-headers-11.
@@ -7,17 +7,19 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as IpNetwork from "effect/net/IpNetwork"
-import * as NetAddress from "effect/net/NetAddress"
-import * as Option from "effect/Option"
-import * as Result from "effect/Result"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
-import { clientOf, parseAddress, trustNetworks } from "./internal/clientAddress.ts"
+import type * as Types from "effect/Types"
+import { BucketTable } from "./internal/rateLimit/bucketTable.ts"
+import { addressReader, apiKeyReader, toId } from "./internal/rateLimit/clientKeys.ts"
+import { limitHandler } from "./internal/rateLimit/limitHandler.ts"
+import { fits, toRules } from "./internal/rateLimit/rules.ts"
+import { isPayable, Verdicts } from "./internal/rateLimit/verdicts.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
-import { withoutStack } from "./internal/withoutStack.ts"
 
 /**
  * Error of a client that has used up its quota.
@@ -33,8 +35,8 @@ import { withoutStack } from "./internal/withoutStack.ts"
 export class RateLimited extends Schema.TaggedError<RateLimited>("@spillway/http/RateLimit/RateLimited")(
   "RateLimited",
   {
-    /** The name of the limit. */
-    policy: Schema.String,
+    /** The names of the policies that refused. */
+    policies: Schema.Array(Schema.String),
     /** The tokens that were asked for. */
     cost: Schema.Number,
     /** The most that can ever be asked for at once. */
@@ -46,8 +48,38 @@ export class RateLimited extends Schema.TaggedError<RateLimited>("@spillway/http
   }
 ) {
   override get message() {
-    return `the quota "${this.policy}" is used up: ${this.cost} of at most ${this.burst} asked for`
+    const names = this.policies.map((name) => `"${name}"`).join(", ")
+    return `the quota ${names} is used up: ${this.cost} of at most ${this.burst} asked for`
   }
+}
+
+/**
+ * One token bucket of each client: `limit` tokens in each `window`, gained evenly, and at most `burst` saved up.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Policy {
+  /**
+   * The name of the policy in header fields, errors and metrics: letters, digits, `-` and `_`.
+   *
+   * @default "default"
+   */
+  readonly name?: string | undefined
+  /** Tokens that each client gains in a window. Above 0, finite. */
+  readonly limit: number
+  /**
+   * The time in which `limit` tokens are gained. Above 0, finite.
+   *
+   * @default "1 second"
+   */
+  readonly window?: Duration.Input | undefined
+  /**
+   * The most tokens a client can save up, and what it begins with. At least 1, finite.
+   *
+   * @default limit
+   */
+  readonly burst?: number | undefined
 }
 
 /**
@@ -58,18 +90,8 @@ export class RateLimited extends Schema.TaggedError<RateLimited>("@spillway/http
  */
 export interface Options {
   /**
-   * The name of the policy in header fields and errors: letters, digits, `-` and `_`.
-   *
-   * @default "default"
-   */
-  readonly name?: string | undefined
-  /** Tokens that each client gains a second. Above 0, finite. */
-  readonly limit: number
-  /** The most tokens a client can save up, and what it begins with. At least 1, finite. */
-  readonly burst: number
-  /**
-   * Clients that are remembered, an integer from 1. Beyond it the one that was not seen for longest is forgotten: it begins with a
-   * full bucket again. About 150 bytes each.
+   * Clients that are remembered, an integer from 1 to 10,000,000. Beyond it the client whose buckets are soonest full is forgotten: it
+   * begins with full ones. About 250 bytes each.
    *
    * @default 100000
    */
@@ -82,7 +104,7 @@ export interface Options {
  * @category constants
  * @since 0.1.0
  */
-export const defaults = { name: "default", maxKeys: 100_000 } as const
+export const defaults = { maxKeys: 100_000 } as const
 
 /**
  * What a client has left.
@@ -91,28 +113,31 @@ export const defaults = { name: "default", maxKeys: 100_000 } as const
  * @since 0.1.0
  */
 export interface Quota {
-  /** Tokens left now, rounded down. */
+  /** Tokens left now, rounded down; of several policies the fewest. */
   readonly remaining: number
-  /** Until the bucket is full again. */
+  /** Until every bucket is full again. */
   readonly reset: Duration.Duration
-  /** The header fields `ratelimit` and `ratelimit-policy`, to be set on the response if clients shall see them. */
-  readonly headers: { readonly ratelimit: string; readonly "ratelimit-policy": string }
+  /**
+   * The header fields, to be set on the response if clients shall see them: `ratelimit-policy`, and `ratelimit` unless nobody knows what
+   * is left.
+   */
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /**
- * A rate limit. Made by `make`.
+ * A rate limit. Made by `make`, or by `RateLimitShared.make`, whose takes may fail with `E` besides.
  *
  * @category models
  * @since 0.1.0
  */
-export interface RateLimit {
-  /** The name of the policy. */
-  readonly name: string
+export interface RateLimit<out E = never> {
+  /** The names of the policies. */
+  readonly policies: ReadonlyArray<string>
   /**
-   * Takes tokens from the bucket of a client, all or none, and says what is left. Fails with `RateLimited` when there are too few; it
-   * never waits. The cost is 1 unless given; 0 only asks.
+   * Takes tokens from all buckets of a client, or none from any if one has too few, and says what is left. Fails with `RateLimited`
+   * then; it never waits for tokens. The cost is 1 unless given; 0 only asks.
    */
-  readonly take: (key: string, cost?: number) => Effect.Effect<Quota, RateLimited>
+  readonly take: (key: string, cost?: number) => Effect.Effect<Quota, RateLimited | E>
   /**
    * Takes nothing, and fails with `RateLimited` when the client has not one token left: what `take(key)` would fail with.
    *
@@ -122,27 +147,31 @@ export interface RateLimit {
    * A refusal by either costs no token, and that of the `take` has the `retryAfter` of the whole cost. It reserves nothing: of
    * many requests that passed the check at once some may be refused by their `take`.
    */
-  readonly check: (key: string) => Effect.Effect<void, RateLimited>
-  /** The number of clients remembered now. */
+  readonly check: (key: string) => Effect.Effect<void, RateLimited | E>
+  /** The number of clients that this process remembers now. A client whose buckets are full need not be remembered. */
   readonly size: Effect.Effect<number>
 }
 
-interface Bucket {
-  tokens: number
-  updatedAt: number
-}
-
 /**
- * Creates a rate limit.
+ * Creates a rate limit in memory, with one policy or several that must all agree.
  *
  * **Details**
  *
- * Throws a `RangeError` for an option outside its range. A take is O(1) and synchronous; nothing runs in between.
+ * A take is synchronous, and O(1) in the number of clients; nothing runs in between. It goes by the monotonic clock, so setting the
+ * time of day changes no quota. Keys of more than 64 characters are kept by their SHA-256. Throws a `RangeError` for an option outside
+ * its range, and for two policies of one name. A cost that is negative or not a number is a defect.
  *
- * **Example** (100 requests a second for each client)
+ * When there are more clients than `maxKeys`, the one that lacks the least (in time until all is full again) is forgotten, to within a
+ * 126th of the longest such time. So a flood of new addresses can not reset the quota of a client that has used it up: for that it
+ * would have to use up as much with each of `maxKeys` addresses.
+ *
+ * **Example** (100 requests a second for each client, and 10,000 an hour)
  *
  * ```ts
- * const quota = RateLimit.make({ limit: 100, burst: 200 })
+ * const quota = RateLimit.make([
+ *   { name: "second", limit: 100, burst: 200 },
+ *   { name: "hour", limit: 10_000, window: "1 hour" }
+ * ])
  * const limited = Effect.flatMap(RateLimit.clientKey(), (client) => quota.take(client))
  * const handler = Effect.andThen(limited, answer)
  * ```
@@ -150,72 +179,37 @@ interface Bucket {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options): RateLimit => {
-  const { burst, limit, maxKeys = defaults.maxKeys, name = defaults.name } = options
-  const refuse = (field: string, range: string, value: unknown): never => {
-    throw new RangeError(`RateLimit.make: ${field} must be ${range}, got ${String(value)}`)
+export const make = (policies: Policy | ReadonlyArray<Policy>, options: Options = {}): RateLimit => {
+  const rules = toRules("RateLimit.make", policies)
+  const { maxKeys = defaults.maxKeys } = options
+  if (!(Number.isInteger(maxKeys) && maxKeys >= 1 && maxKeys <= 10_000_000)) {
+    throw new RangeError(`RateLimit.make: maxKeys must be an integer from 1 to 10000000, got ${maxKeys}`)
   }
-  if (!/^[\w-]+$/.test(name)) refuse("name", "letters, digits, - and _", JSON.stringify(name))
-  if (!(limit > 0 && limit < Infinity)) refuse("limit", "a finite number > 0", limit)
-  if (!(burst >= 1 && burst < Infinity)) refuse("burst", "a finite number >= 1", burst)
-  if (!(Number.isInteger(maxKeys) && maxKeys >= 1)) refuse("maxKeys", "an integer >= 1", maxKeys)
-
-  // A map iterates in the order of insertion: taking a key out and putting it back makes its first key the least recently seen.
-  const buckets = new Map<string, Bucket>()
-  const policyField = `"${name}";q=${Math.floor(burst)};w=${Math.max(1, Math.ceil(burst / limit))}`
-
-  const bucketOf = (key: string, now: number): Bucket => {
-    const found = buckets.get(key)
-    if (found === undefined) {
-      const bucket = { tokens: burst, updatedAt: now }
-      if (buckets.size >= maxKeys) buckets.delete(buckets.keys().next().value!)
-      buckets.set(key, bucket)
-      return bucket
-    }
-    buckets.delete(key)
-    buckets.set(key, found)
-    found.tokens = Math.min(burst, found.tokens + ((now - found.updatedAt) / 1000) * limit)
-    found.updatedAt = now
-    return found
-  }
-
-  const fields = (tokens: number): Quota["headers"] => ({
-    ratelimit: `"${name}";r=${Math.floor(tokens)};t=${Math.ceil((burst - tokens) / limit)}`,
-    "ratelimit-policy": policyField
-  })
-
-  const limited = (cost: number, tokens: number) => {
-    const seconds = cost > burst ? Infinity : (cost - tokens) / limit
-    const ratelimit = fields(tokens)
-    const headers =
-      seconds === Infinity ? { ...ratelimit } : { ...ratelimit, "retry-after": String(Math.max(1, Math.ceil(seconds))) }
-    const retryAfter = seconds === Infinity ? Duration.infinity : Duration.millis(Math.ceil(seconds * 1000))
-    return Effect.fail(
-      withoutStack(() => new RateLimited({ policy: name, cost, burst, retryAfter, headers }, { disableChecks: true }))
-    )
-  }
-
+  const table = new BucketTable(rules, maxKeys)
+  const verdicts = new Verdicts(rules, RateLimited)
   return {
-    name,
+    policies: rules.map(({ name }) => name),
     take: (key, cost = 1) =>
-      Effect.withFiber((fiber): Effect.Effect<Quota, RateLimited> => {
-        if (!(cost >= 0)) return Effect.die(new RangeError(`RateLimit.take: cost must be >= 0, got ${cost}`))
-        const bucket = bucketOf(key, monotonicMillis(fiber.getRef(Clock.Clock)))
-        if (cost > bucket.tokens) return limited(cost, bucket.tokens)
-        bucket.tokens -= cost
-        const { tokens } = bucket
-        return Effect.succeed({
-          remaining: Math.floor(tokens),
-          reset: Duration.millis(Math.ceil(((burst - tokens) / limit) * 1000)),
-          headers: fields(tokens)
-        })
+      Effect.withFiber((fiber) => {
+        if (!isPayable(cost)) return verdicts.badCost(cost)
+        const id = toId(key)
+        const now = monotonicMillis(fiber.getRef(Clock.Clock))
+        const debts = table.debts(id, now)
+        if (!rules.every((rule, i) => fits(rule, debts[i]!, cost))) return verdicts.limited(debts, cost, fiber.context)
+        if (cost > 0) {
+          for (let i = 0; i < rules.length; i++) debts[i]! += cost * rules[i]!.perToken
+          table.set(id, debts, now)
+        }
+        return Effect.succeed(verdicts.quota(debts))
       }),
     check: (key) =>
       Effect.withFiber((fiber): Effect.Effect<void, RateLimited> => {
-        const { tokens } = bucketOf(key, monotonicMillis(fiber.getRef(Clock.Clock)))
-        return tokens < 1 ? limited(1, tokens) : Effect.void
+        const debts = table.debts(toId(key), monotonicMillis(fiber.getRef(Clock.Clock)))
+        return rules.every((rule, i) => fits(rule, debts[i]!, 1))
+          ? Effect.void
+          : verdicts.limited(debts, 1, fiber.context)
       }),
-    size: Effect.sync(() => buckets.size)
+    size: Effect.sync(() => table.size)
   }
 }
 
@@ -249,22 +243,116 @@ export interface ClientOptions {
  */
 export const clientKey = (
   options: ClientOptions = {}
-): Effect.Effect<string, never, HttpServerRequest.HttpServerRequest> => {
-  const networks = options.trustedProxies ?? []
-  const isTrusted = Result.getOrElse(trustNetworks(networks), (network) => {
-    throw new RangeError(`RateLimit.clientKey: trustedProxies must be networks like 10.0.0.0/8, got ${network}`)
-  })
-  return Effect.map(HttpServerRequest.HttpServerRequest, (request) => {
-    const socketAddress = Option.getOrUndefined(request.remoteAddress)
-    if (socketAddress === undefined) return "unknown"
-    // The plain case pays for no parsing.
-    if (networks.length === 0 && !socketAddress.includes(":")) return socketAddress
-    const peer = parseAddress(socketAddress)
-    return peer === undefined ? socketAddress : toKey(clientOf(peer, request.headers["x-forwarded-for"], isTrusted))
-  })
+): Effect.Effect<string, never, HttpServerRequest.HttpServerRequest> =>
+  Effect.map(HttpServerRequest.HttpServerRequest, addressReader("RateLimit.clientKey", options.trustedProxies ?? []))
+
+/**
+ * Options of `apiKey`.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface ApiKeyOptions<E = never, R = never> extends ClientOptions {
+  /**
+   * The header field with the key. It is taken whole: with `authorization`, `isKnown` sees the scheme too.
+   *
+   * @default "x-api-key"
+   */
+  readonly header?: string | undefined
+  /**
+   * Says whether a key is one of yours. It is not optional: if any key were believed, a client would have a fresh quota for each one that
+   * it makes up. It runs before the limit, for anyone: keep it cheap, such as a look into a set.
+   */
+  readonly isKnown: (key: string) => boolean | Effect.Effect<boolean, E, R>
 }
 
-const toKey = (address: NetAddress.IpAddress): string =>
-  NetAddress.isIpv4Address(address)
-    ? NetAddress.formatIp(address)
-    : IpNetwork.format(IpNetwork.fromAddressUnsafe(address, 64))
+/**
+ * Creates an effect that says which client sent the current request: that of its API key, if it has a known one, else its address as
+ * `clientKey` reads it.
+ *
+ * **Details**
+ *
+ * The secret itself is neither kept in memory nor sent to a store, but its SHA-256. A key of more than 512 characters is unknown.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const apiKey = <E = never, R = never>(
+  options: ApiKeyOptions<E, R>
+): Effect.Effect<string, E, R | HttpServerRequest.HttpServerRequest> =>
+  apiKeyReader(
+    (options.header ?? "x-api-key").toLowerCase(),
+    options.isKnown,
+    addressReader("RateLimit.apiKey", options.trustedProxies ?? [])
+  )
+
+/**
+ * Options of `middleware` and `layerGlobal`.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface MiddlewareOptions<E = never, R = never> {
+  /**
+   * Says which client sent the request: any function of it.
+   *
+   * @default clientKey()
+   */
+  readonly key?: Effect.Effect<string, E, R> | undefined
+  /**
+   * The tokens that a request costs, from 0. 0 asks only.
+   *
+   * @default 1
+   */
+  readonly cost?: ((request: HttpServerRequest.HttpServerRequest) => number) | undefined
+  /**
+   * Names the requests that pass without a look at their quota.
+   *
+   * @default the paths `/livez`, `/readyz` and `/metrics`
+   */
+  readonly skip?: ((request: HttpServerRequest.HttpServerRequest) => boolean) | undefined
+}
+
+type Handler = Effect.Effect<HttpServerResponse, Types.unhandled>
+
+/**
+ * Creates a `Middleware` that takes the quota of each request to its routes before their handlers run, and sets `RateLimit` and
+ * `RateLimit-Policy` on every response, also on those of a handler that failed.
+ *
+ * **Details**
+ *
+ * A request over its quota is answered 429 at once, with `Retry-After` and a problem of the type `quota-exceeded` that names the policies
+ * in `violated-policies`; its body is not read and no token is taken. A handler that is interrupted has paid all the same. Under
+ * several limits, one inside another, the fields list the policies of all, and what an outer one has taken is not given back.
+ *
+ * **Example** (A limit of some routes)
+ *
+ * ```ts
+ * const limited = RateLimit.middleware(RateLimit.make({ limit: 10, burst: 20 }))
+ * const search = HttpRouter.add("GET", "/search", handler).pipe(Layer.provide(limited.layer))
+ * ```
+ *
+ * @category middleware
+ * @since 0.1.0
+ */
+export const middleware = <E, KE = never, KR = HttpServerRequest.HttpServerRequest>(
+  limit: RateLimit<E>,
+  options: MiddlewareOptions<KE, KR> = {}
+) => {
+  const wrap = limitHandler(limit, options.key ?? (clientKey() as unknown as Effect.Effect<string, KE, KR>), options)
+  return HttpRouter.middleware((handler: Handler) => wrap(handler))
+}
+
+/**
+ * The same for all routes of the router, and for requests that match none.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerGlobal = <E, KE = never, KR = HttpServerRequest.HttpServerRequest>(
+  limit: RateLimit<E>,
+  options: MiddlewareOptions<KE, KR> = {}
+) => {
+  const wrap = limitHandler(limit, options.key ?? (clientKey() as unknown as Effect.Effect<string, KE, KR>), options)
+  return HttpRouter.middleware((handler: Handler) => wrap(handler), { global: true })
+}

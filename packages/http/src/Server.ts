@@ -10,6 +10,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as NodeServices from "@effect/platform-node/NodeServices"
 import { Drain } from "@spillway/runtime/Drain"
+import type { LoadSignals } from "@spillway/runtime/LoadSignals"
 import * as ByteSize from "effect/ByteSize"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
@@ -27,6 +28,7 @@ import * as Scope from "effect/Scope"
 import type { Server as NetServer } from "node:net"
 import type { ConnectionState } from "./internal/connection.ts"
 import { reservedConnections } from "./internal/connections.ts"
+import { samplingMillis, signalsOf } from "./internal/classify.ts"
 import { Dispatcher } from "./internal/dispatcher.ts"
 import * as draining from "./internal/draining.ts"
 import { Incoming } from "./internal/exchange.ts"
@@ -156,6 +158,15 @@ const listenSecurely = (dispatcher: Dispatcher, server: NodeServer, tls: ServerC
     (secure) => secure.make(dispatcher, server, tls)
   )
 
+/** Samples the signals for as long as the server is there. */
+const sample = (signals: LoadSignals): Effect.Effect<never> =>
+  Effect.forever(
+    Effect.andThen(
+      Effect.clockWith((clock) => Effect.sync(() => signals.update(monotonicMillis(clock)))),
+      Effect.sleep(samplingMillis)
+    )
+  )
+
 /** A context keeps so many additions as a list before it copies them all. Each request adds about six. */
 const maxContextDepth = 16
 
@@ -198,13 +209,19 @@ export const make = Effect.fnUntraced(function* (input: Options) {
   const context = yield* Effect.context<never>()
   const recorder = new Recorder(context)
   const place = yield* findPlace(options, clock)
-  const dispatcher = new Dispatcher(options, () => monotonicMillis(clock), recorder, place.budget)
+  const signals = signalsOf(input)
+  const dispatcher = new Dispatcher(options, () => monotonicMillis(clock), recorder, {
+    budget: place.budget,
+    limit: input.concurrencyLimit?.(),
+    signals
+  })
   const server = makeNodeServer(options)
   const secure = options.tls === undefined ? undefined : yield* listenSecurely(dispatcher, server, options.tls)
   const listener: NetServer = secure?.listener ?? server
   // Some places more, for probes.
   if (options.maxConnections !== Infinity) listener.maxConnections = options.maxConnections + reservedConnections
   listener.on("connection", dispatcher.connections.add)
+  listener.on("connection", () => dispatcher.door.accepted())
   listener.on("drop", dispatcher.connections.dropped)
   server.on("request", dispatcher.onRequest)
   server.on("checkContinue", dispatcher.onCheckContinue)
@@ -214,6 +231,7 @@ export const make = Effect.fnUntraced(function* (input: Options) {
   server.on("clientError", dispatcher.onClientError)
 
   yield* Effect.forEach(dispatcher.alarms, (alarm) => Effect.forkScoped(alarm))
+  if (signals !== undefined) yield* Effect.forkScoped(sample(signals))
   yield* Effect.acquireRelease(
     Effect.sync(() => recorder.registerGauges(() => dispatcher.door.stats, dispatcher.connections)),
     (remove) => Effect.sync(remove)

@@ -28,6 +28,8 @@
  * | `maxConcurrent` | 1024 | `SPILLWAY_HTTP_MAX_CONCURRENT` |
  * | `maxQueued` | 1024 | `SPILLWAY_HTTP_MAX_QUEUED` |
  * | `maxQueueWait` | 1 second | `SPILLWAY_HTTP_MAX_QUEUE_WAIT` |
+ * | `queueTarget` | 20 millis | `SPILLWAY_HTTP_QUEUE_TARGET` |
+ * | `queueInterval` | 100 millis | `SPILLWAY_HTTP_QUEUE_INTERVAL` |
  * | `requestDeadline` | 30 seconds | `SPILLWAY_HTTP_REQUEST_DEADLINE` |
  * | `maxWebSocketMessageSize` | 1 MiB | `SPILLWAY_HTTP_MAX_WEB_SOCKET_MESSAGE_SIZE` |
  * | `maxWebSocketQueue` | 256 KiB | `SPILLWAY_HTTP_MAX_WEB_SOCKET_QUEUE` |
@@ -36,6 +38,8 @@
  * | `webSocketCloseTimeout` | 5 seconds | `SPILLWAY_HTTP_WEB_SOCKET_CLOSE_TIMEOUT` |
  * | `preStop` | 0 | `SPILLWAY_HTTP_PRE_STOP` |
  * | `drainTimeout` | 10 seconds | `SPILLWAY_HTTP_DRAIN_TIMEOUT` |
+ *
+ * Those of `OverloadOptions` are functions, and have neither default nor variable.
  *
  * @since 0.1.0
  */
@@ -49,6 +53,8 @@ import * as Result from "effect/Result"
 import type { IncomingMessage } from "node:http"
 import { trustNetworks } from "./internal/clientAddress.ts"
 import type { Trust } from "./internal/clientAddress.ts"
+import { classes } from "./internal/classify.ts"
+import type { Classes } from "./internal/classify.ts"
 import { nameVariable, slowConsumerPolicies, variables } from "./internal/configVariables.ts"
 import { defaults } from "./ServerOptions.ts"
 import type { Options, Tls, WebSocketSlowConsumer } from "./ServerOptions.ts"
@@ -93,6 +99,8 @@ export interface Resolved {
   readonly maxConcurrent: number
   readonly maxQueued: number
   readonly maxQueueWait: number
+  readonly queueTarget: number
+  readonly queueInterval: number
   readonly requestDeadline: number
   readonly maxWebSocketMessageSize: number
   readonly maxWebSocketQueue: number
@@ -102,6 +110,7 @@ export interface Resolved {
   readonly preStop: number
   readonly drainTimeout: number
   readonly exempt: (request: IncomingMessage) => boolean
+  readonly classes: Classes
 }
 
 /** `ws` takes a size for an integer of 32 bits, and 0 for no limit. */
@@ -159,6 +168,8 @@ export const resolve = (options: Options): Resolved => {
       | "rateGrace"
       | "keepAliveTimeout"
       | "maxQueueWait"
+      | "queueTarget"
+      | "queueInterval"
       | "requestDeadline"
       | "webSocketPingInterval"
       | "webSocketCloseTimeout"
@@ -203,6 +214,11 @@ export const resolve = (options: Options): Resolved => {
   if (!slowConsumerPolicies.includes(webSocketSlowConsumer)) {
     refuse("webSocketSlowConsumer", slowConsumerPolicies.join(" or "), webSocketSlowConsumer)
   }
+  const queueTarget = millis("queueTarget", 1)
+  const queueInterval = finite("queueInterval", millis("queueInterval", 1))
+  if (queueTarget !== Infinity && queueInterval <= queueTarget) {
+    refuse("queueInterval", `longer than queueTarget (${queueTarget} ms)`, queueInterval)
+  }
   const maxWebSocketMessageSize = bytes("maxWebSocketMessageSize", 1)
   if (maxWebSocketMessageSize > maxInt32) refuse("maxWebSocketMessageSize", "less than 2 GiB", maxWebSocketMessageSize)
   return {
@@ -231,6 +247,8 @@ export const resolve = (options: Options): Resolved => {
     maxConcurrent: count("maxConcurrent", 1),
     maxQueued: count("maxQueued", 0),
     maxQueueWait: millis("maxQueueWait", 0),
+    queueTarget,
+    queueInterval,
     requestDeadline: millis("requestDeadline", 1),
     maxWebSocketMessageSize,
     maxWebSocketQueue: bytes("maxWebSocketQueue", 0),
@@ -239,7 +257,8 @@ export const resolve = (options: Options): Resolved => {
     webSocketCloseTimeout: millis("webSocketCloseTimeout", 1000),
     preStop: millis("preStop", 0),
     drainTimeout: millis("drainTimeout", 0),
-    exempt: options.exempt ?? defaults.exempt
+    exempt: options.exempt ?? defaults.exempt,
+    classes: classes(options)
   }
 }
 

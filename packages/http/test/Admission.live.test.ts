@@ -253,7 +253,7 @@ describe("Admission, at the door of a server", () => {
       const hold = yield* Effect.forkChild(get(server.url("/hold")))
       yield* until(server, (stats) => stats.running === 1)
       yield* slow.write("2,3]")
-      yield* until(server, (stats) => stats.resuming === 1)
+      yield* until(server, (stats) => stats.queued === 1)
       yield* release.open
       yield* soon(slow.receivedUntil("3 values"))
       assert.strictEqual((yield* soon(Fiber.join(hold))).status, 200)

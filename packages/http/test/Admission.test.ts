@@ -78,7 +78,7 @@ describe("Admission", () => {
     door.leave(0)
     door.leave(0)
     turn()
-    assert.deepStrictEqual(log.slice(2), ["c admitted", "d admitted"])
+    assert.deepStrictEqual(log.slice(2), ["c admitted"])
     turn()
     assert.deepStrictEqual(log.slice(2), ["c admitted", "d admitted", "e admitted", "f admitted"])
     assert.strictEqual(door.stats.running, 0)
@@ -132,20 +132,116 @@ describe("Admission", () => {
     })
   )
 
-  it("tells a Retry-After from the time that permits are held, from 1 to 60 seconds, jittered", () => {
-    const { door, guest } = setUp({ maxQueued: 9 })
-    door.enter(guest("a"))
-    door.leave(10)
-    assert.strictEqual(door.retryAfterSeconds(), 1)
-    for (let i = 0; i < 200; i++) {
-      door.enter(guest("b"))
-      door.leave(4000)
+  it("tells a Retry-After in which those who were refused lately could be served, from 1 to 60 seconds, jittered", () => {
+    const retryAfter = (refusals: number, random = 0) => {
+      const { door, guest, time, turn } = setUp({ maxQueued: 0, random: () => random })
+      // Ten are served a second, and so many refused meanwhile.
+      for (time.now = 0; time.now < 20_000; time.now += 100) {
+        door.enter(guest("a"))
+        for (let i = 0; i < refusals; i++) door.enter(guest("b"))
+        turn()
+        door.leave(100)
+      }
+      return door.retryAfterSeconds()
     }
-    assert.strictEqual(door.retryAfterSeconds(), 4)
-    const jittered = setUp({ random: () => 1 })
-    jittered.door.enter(jittered.guest("a"))
-    jittered.door.leave(100_000)
-    assert.strictEqual(jittered.door.retryAfterSeconds(), 60)
+    assert.strictEqual(retryAfter(0), 1)
+    assert.strictEqual(retryAfter(4), 8)
+    assert.strictEqual(retryAfter(4, 1), 16)
+    assert.strictEqual(retryAfter(99), 60)
+  })
+
+  it("starts no more in a turn whose handlers have had 2 ms, and what waited and what came meanwhile one after the other", () => {
+    const { door, log, time, turn } = setUp({ maxConcurrent: 9, maxQueued: 9 })
+    class Busy extends Guest {
+      override admitted() {
+        super.admitted()
+        time.now += 2
+      }
+    }
+    for (const name of ["a", "b", "c"]) door.enter(new Busy(name, log))
+    assert.deepStrictEqual(log, ["a admitted"])
+    turn()
+    door.enter(new Busy("d", log))
+    assert.deepStrictEqual(log, ["a admitted", "b admitted"])
+    turn()
+    turn()
+    assert.deepStrictEqual(log, ["a admitted", "b admitted", "c admitted", "d admitted"])
+    turn()
+    door.enter(new Busy("e", log))
+    assert.strictEqual(log.at(-1), "e admitted")
+  })
+
+  it("sheds what waited for more than twice the target once the queue is late for an interval, and serves the newest", () => {
+    const { door, log, time, turn } = setUp({ maxConcurrent: 9, maxQueued: 99, codel: { target: 20, interval: 100 } })
+    class Busy extends Guest {
+      override admitted() {
+        super.admitted()
+        time.now += 50
+        door.leave(50)
+      }
+    }
+    for (let i = 0; i < 8; i++) {
+      for (const name of ["x", "y", "z"]) door.enter(new Busy(`${name}${i}`, log))
+      turn()
+    }
+    assert.isAbove(log.filter((line) => line.endsWith("Shed")).length, 5)
+    assert.strictEqual(log.at(-1), "z7 admitted")
+  })
+
+  it("starts the critical before the normal, and lets the sheddable give way to both", () => {
+    const { door, log, turn } = setUp({ maxQueued: 2 })
+    const enter = (priority: "critical" | "normal" | "sheddable") =>
+      door.enter(Object.assign(new Guest(priority, log), { priority }))
+    enter("normal")
+    for (const priority of ["sheddable", "sheddable", "normal", "critical", "sheddable"] as const) enter(priority)
+    for (let i = 0; i < 3; i++) {
+      door.leave(1)
+      turn()
+    }
+    assert.deepStrictEqual(log, [
+      "normal admitted",
+      "sheddable QueueFull",
+      "sheddable Displaced",
+      "sheddable Displaced",
+      "critical admitted",
+      "normal admitted"
+    ])
+  })
+
+  it("follows an adaptive limit up to maxConcurrent, and tells it what came of each", () => {
+    const told: Array<unknown> = []
+    let limit = 2
+    const adaptive = {
+      get limit() {
+        return limit
+      },
+      record: (...sample: ReadonlyArray<unknown>) => {
+        told.push(sample)
+        return limit
+      }
+    }
+    const { door, guest, log } = setUp({ maxConcurrent: 3, limit: adaptive, maxQueued: 0 })
+    for (const name of ["a", "b", "c"]) door.enter(guest(name))
+    assert.strictEqual(log.at(-1), "c QueueFull")
+    limit = 5
+    door.leave(7, "dropped")
+    assert.strictEqual(door.stats.limit, 3)
+    limit = 1
+    door.leave(8)
+    assert.strictEqual(door.stats.limit, 1)
+    assert.deepStrictEqual(told, [
+      [0, 7, 2, "dropped"],
+      [0, 8, 1, "success"]
+    ])
+  })
+
+  it("refuses for a signal before anything else, and says which", () => {
+    const refused: Array<unknown> = []
+    const signals = { refuse: (priority: string) => (priority === "critical" ? undefined : "heap") } as never
+    const { door, guest, log } = setUp({ signals })
+    door.enter(Object.assign(guest("a"), { refused: (...reason: ReadonlyArray<unknown>) => refused.push(reason) }))
+    door.enter(Object.assign(guest("b"), { priority: "critical" as const }))
+    assert.deepStrictEqual([refused, log], [[["Overloaded", "heap"]], ["b admitted"]])
   })
 
   it("throws a RangeError that names the field", () => {

@@ -1,6 +1,6 @@
 import { Problem, RateLimit } from "@spillway/http"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Result, Schema } from "effect"
+import { Clock, Duration, Effect, Exit, Result, Schema } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Option } from "effect"
@@ -29,7 +29,7 @@ describe("RateLimit", () => {
         refused,
         Result.fail(
           new RateLimit.RateLimited({
-            policy: "api",
+            policies: ["api"],
             cost: 1,
             burst: 3,
             retryAfter: Duration.millis(100),
@@ -89,17 +89,101 @@ describe("RateLimit", () => {
     })
   )
 
-  it.effect("remembers a bounded number of clients, and forgets the one not seen for longest", () =>
+  it.effect("takes from all policies or from none, and names those that refuse", () =>
     Effect.gen(function* () {
-      const limit = RateLimit.make({ limit: 0.001, burst: 1, maxKeys: 3 })
-      for (const client of ["a", "b", "c"]) yield* limit.take(client)
-      yield* Effect.exit(limit.take("a"))
-      yield* limit.take("d")
-      assert.strictEqual(yield* limit.size, 3)
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(limit.take("a"))))
-      assert.isTrue(Exit.isSuccess(yield* Effect.exit(limit.take("b"))))
-      for (let i = 0; i < 100_000; i++) yield* limit.take(`attacker ${i}`)
-      assert.strictEqual(yield* limit.size, 3)
+      const limit = RateLimit.make([
+        { name: "second", limit: 2 },
+        { name: "hour", limit: 3, window: "1 hour" }
+      ])
+      assert.deepStrictEqual(limit.policies, ["second", "hour"])
+      const quota = yield* limit.take("a", 2)
+      assert.deepStrictEqual(quota, {
+        remaining: 0,
+        reset: Duration.minutes(40),
+        headers: {
+          ratelimit: '"second";r=0;t=1, "hour";r=1;t=2400',
+          "ratelimit-policy": '"second";q=2;w=1, "hour";q=3;w=3600'
+        }
+      })
+      const first = yield* Effect.flip(limit.take("a"))
+      assert.deepStrictEqual(
+        [first.policies, first.retryAfter, first.headers.ratelimit],
+        [["second"], Duration.millis(500), '"second";r=0;t=1, "hour";r=1;t=1']
+      )
+      yield* TestClock.adjust("1 second")
+      const both = yield* Effect.flip(limit.take("a", 2))
+      assert.deepStrictEqual([both.policies, both.headers["retry-after"]], [["hour"], "1199"])
+      assert.strictEqual((yield* limit.take("a")).remaining, 0)
+      assert.deepStrictEqual((yield* Effect.flip(limit.take("a", 2))).policies, ["second", "hour"])
+      assert.deepStrictEqual(Problem.fromError(yield* Effect.flip(limit.take("a", 2)))!.extensions, {
+        "violated-policies": ["second", "hour"]
+      })
+    })
+  )
+
+  it.effect("remembers nobody whose buckets are full", () =>
+    Effect.gen(function* () {
+      const limit = RateLimit.make({ limit: 1, burst: 2 })
+      yield* limit.take("a", 0)
+      yield* limit.check("a")
+      assert.strictEqual(yield* limit.size, 0)
+      for (let i = 0; i < 100; i++) yield* limit.take(`client ${i}`)
+      assert.strictEqual(yield* limit.size, 100)
+      yield* TestClock.adjust("3 seconds")
+      for (let i = 0; i < 100; i++) yield* limit.take("a", 0.001)
+      assert.strictEqual(yield* limit.size, 1)
+    })
+  )
+
+  it.effect("keeps the quotas of others through a flood of new clients", () =>
+    Effect.gen(function* () {
+      const limit = RateLimit.make({ limit: 100, window: "1 hour" }, { maxKeys: 1000 })
+      for (let i = 0; i < 500; i++) yield* limit.take(`heavy ${i}`, 100)
+      for (let i = 0; i < 200_000; i++) yield* limit.take(`attacker ${i}`)
+      assert.strictEqual(yield* limit.size, 1000)
+      for (let i = 0; i < 500; i++) assert.isTrue(Exit.isFailure(yield* Effect.exit(limit.take(`heavy ${i}`))))
+    })
+  )
+
+  it.effect("keeps long keys by their digest", () =>
+    Effect.gen(function* () {
+      const limit = RateLimit.make({ limit: 1, burst: 2 })
+      const long = "x".repeat(10_000)
+      yield* limit.take(`${long}1`, 2)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(limit.take(`${long}1`))))
+      assert.isTrue(Exit.isSuccess(yield* Effect.exit(limit.take(`${long}2`))))
+      yield* limit.take("é\u{10000}\ud800", 2)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(limit.take("é\u{10000}\ud800"))))
+    })
+  )
+
+  it.effect("goes by the monotonic clock, and leaves at most an empty bucket if that is set back", () =>
+    Effect.gen(function* () {
+      let [wall, monotonic] = [1e12, 1_000_000]
+      const clock: Clock.Clock = {
+        ...(yield* Clock.Clock),
+        currentTimeMillisUnsafe: () => wall,
+        monotonicTimeNanosUnsafe: () => BigInt(monotonic) * 1_000_000n
+      }
+      const limit = RateLimit.make({ limit: 1, burst: 2 })
+      const take = Effect.provideService(Effect.exit(limit.take("a", 2)), Clock.Clock, clock)
+      assert.isTrue(Exit.isSuccess(yield* take))
+      wall += 3_600_000
+      assert.isTrue(Exit.isFailure(yield* take))
+      wall -= 7_200_000
+      monotonic += 2000
+      assert.isTrue(Exit.isSuccess(yield* take))
+      monotonic -= 500_000
+      assert.isTrue(Exit.isFailure(yield* take))
+      const refused = yield* Effect.flip(Effect.provideService(limit.take("a", 2), Clock.Clock, clock))
+      assert.deepStrictEqual(refused.retryAfter, Duration.seconds(2))
+    })
+  )
+
+  it.effect("dies of a cost that is no number of tokens", () =>
+    Effect.gen(function* () {
+      const limit = RateLimit.make({ limit: 1 })
+      for (const cost of [-1, Number.NaN]) assert.isTrue(Exit.hasDies(yield* Effect.exit(limit.take("a", cost))))
     })
   )
 
@@ -123,8 +207,11 @@ describe("RateLimit", () => {
   it("throws a RangeError that names the field", () => {
     assert.throws(() => RateLimit.make({ limit: 0, burst: 1 }), RangeError, "limit must be")
     assert.throws(() => RateLimit.make({ limit: 1, burst: 0 }), RangeError, "burst must be")
-    assert.throws(() => RateLimit.make({ limit: 1, burst: 1, maxKeys: 0 }), RangeError, "maxKeys must be")
+    assert.throws(() => RateLimit.make({ limit: 1, burst: 1 }, { maxKeys: 0 }), RangeError, "maxKeys must be")
     assert.throws(() => RateLimit.make({ limit: 1, burst: 1, name: 'a"' }), RangeError, "name must be")
+    assert.throws(() => RateLimit.make({ limit: 1, window: 0 }), RangeError, "window must be")
+    assert.throws(() => RateLimit.make([]), RangeError, "at least one policy")
+    assert.throws(() => RateLimit.make([{ limit: 1 }, { limit: 2 }]), RangeError, "names of policies must differ")
     assert.throws(() => RateLimit.clientKey({ trustedProxies: ["nonsense"] }), RangeError, "trustedProxies")
   })
 
@@ -146,6 +233,35 @@ describe("RateLimit", () => {
       assert.strictEqual(key(options, "192.0.2.1", "198.51.100.7"), "192.0.2.1")
       assert.strictEqual(key(options, "10.0.0.1"), "10.0.0.1")
       assert.strictEqual(key(options, "10.0.0.1", "nonsense"), "10.0.0.1")
+    })
+  })
+
+  describe("apiKey", () => {
+    const known = new Set(["secret of a", "secret of b"])
+    const read = (headers: Record<string, string>, options: Partial<RateLimit.ApiKeyOptions> = {}) =>
+      Effect.runSync(
+        Effect.provideService(
+          RateLimit.apiKey({ isKnown: (key) => known.has(key), ...options }),
+          HttpServerRequest.HttpServerRequest,
+          HttpServerRequest.fromWeb(new Request("http://a/", { headers })).modify({
+            remoteAddress: Option.some("192.0.2.1")
+          })
+        )
+      )
+
+    it("is a digest of the key, which does not contain it", () => {
+      const [a, b] = [read({ "x-api-key": "secret of a" }), read({ "x-api-key": "secret of b" })]
+      assert.match(a, /^key:[\w-]{43}$/)
+      assert.notStrictEqual(a, b)
+      assert.strictEqual(a, read({ authorization: "secret of a" }, { header: "Authorization" }))
+      assert.strictEqual(a, read({ "x-api-key": "secret of a" }, { isKnown: () => Effect.succeed(true) }))
+    })
+
+    it("is the address without a known key", () => {
+      assert.strictEqual(read({}), "192.0.2.1")
+      assert.strictEqual(read({ "x-api-key": "made up" }), "192.0.2.1")
+      assert.strictEqual(read({ "x-api-key": "x".repeat(513) }, { isKnown: () => true }), "192.0.2.1")
+      assert.strictEqual(read({ "x-api-key": "made up" }, { isKnown: () => Effect.succeed(false) }), "192.0.2.1")
     })
   })
 })

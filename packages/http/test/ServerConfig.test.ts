@@ -14,7 +14,7 @@ const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf
 
 describe("ServerConfig", () => {
   it("fills in the defaults, in milliseconds and bytes", () => {
-    const { exempt: _, trustedProxies, ...resolved } = ServerConfig.resolve({ port: 80 })
+    const { classes: _classes, exempt: _, trustedProxies, ...resolved } = ServerConfig.resolve({ port: 80 })
     assert.deepStrictEqual(resolved, {
       port: 80,
       host: "127.0.0.1",
@@ -40,6 +40,8 @@ describe("ServerConfig", () => {
       maxConcurrent: 1024,
       maxQueued: 1024,
       maxQueueWait: 1000,
+      queueTarget: 20,
+      queueInterval: 100,
       requestDeadline: 30_000,
       maxWebSocketMessageSize: 1_048_576,
       maxWebSocketQueue: 262_144,
@@ -82,6 +84,10 @@ describe("ServerConfig", () => {
     ["maxConcurrent", 1.5],
     ["maxQueued", -1],
     ["maxQueueWait", -1],
+    ["queueTarget", 0],
+    ["queueInterval", "20 millis"],
+    ["queueInterval", Infinity],
+    ["partitions", { live: 0 }],
     ["requestDeadline", 0],
     ["requestDeadline", "soon"],
     ["maxWebSocketMessageSize", 0],

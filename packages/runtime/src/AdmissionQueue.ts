@@ -183,26 +183,25 @@ export class AdmissionQueue<A> {
     return entry
   }
 
-  /** Like `offer`, for an owner that has work to hand out only later: the entry waits also when a permit is free. */
-  enqueue(value: A, now: number, priority: number = 0, partition: number = 0): Entry<A> {
+  /**
+   * Like `offer`, for an owner that has work to hand out only later: the entry waits also when a permit is free. With `bounded` false it
+   * needs no place: the queue may become longer than `maxQueued` by it.
+   */
+  enqueue(value: A, now: number, priority: number = 0, partition: number = 0, bounded: boolean = true): Entry<A> {
     const entry = this.#entry(value, now, priority, partition)
     if (this.#closed) entry.state = "Closed"
-    else if (this.#takePlace(entry) || this.#displaceFor(entry)) this.#partitions.append(entry)
+    else if (!bounded || this.#takePlace(entry) || this.#displaceFor(entry)) this.#partitions.append(entry)
     else entry.state = "QueueFull"
     return entry
   }
 
   /**
-   * Asks for a permit again for what was inside, and gave its permit up to wait for something. It is neither refused nor shed nor
+   * Lets wait for a permit again what was inside, and gave its permit up to wait for something. It is neither refused nor shed nor
    * displaced, does not count in `maxQueued`, never has waited for too long, and comes before the others of its partition. Only
    * `close("refuse")` turns it away.
    */
   readmit(value: A, partition: number = 0): Entry<A> {
     const entry = this.#entry(value, Infinity, 0, partition)
-    if (this.tryAcquire(partition)) {
-      entry.state = "Admitted"
-      return entry
-    }
     this.#readmitting++
     this.#partitions.putBack(entry)
     return entry

@@ -186,3 +186,67 @@ export const offloadUtilization = Metric.gauge("spillway_offload_utilization_rat
 export const drainInFlight = Metric.gauge("spillway_drain_in_flight", {
   description: "Tracked work that is in flight now"
 })
+
+/**
+ * Gauge `nodejs_eventloop_utilization_ratio`: the share of the last window of `EventLoop` that its event loop was busy, from 0 to 1. The
+ * name is OpenTelemetry's, as are those of the delays.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const eventLoopUtilization = Metric.gauge("nodejs_eventloop_utilization_ratio", {
+  description: "Share of the last window that the event loop was busy"
+})
+
+/**
+ * Gauge `nodejs_eventloop_delay_p50_seconds`: how late the event loop was in the last window of `EventLoop`, the median.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const eventLoopDelayP50 = Metric.gauge("nodejs_eventloop_delay_p50_seconds", {
+  description: "Median delay in seconds of the event loop in the last window"
+})
+
+/**
+ * Gauge `nodejs_eventloop_delay_p99_seconds`: the same, the 99th percentile.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const eventLoopDelayP99 = Metric.gauge("nodejs_eventloop_delay_p99_seconds", {
+  description: "99th percentile of the delay in seconds of the event loop in the last window"
+})
+
+/**
+ * Gauge `nodejs_eventloop_delay_max_seconds`: the same, the longest.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const eventLoopDelayMax = Metric.gauge("nodejs_eventloop_delay_max_seconds", {
+  description: "Longest delay in seconds of the event loop in the last window"
+})
+
+/**
+ * Counter `spillway_event_loop_blocks_total`: blocks of the event loop longer than the threshold of `EventLoop`, by `route` (`unknown`
+ * where none is known).
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const eventLoopBlocks = Metric.counter("spillway_event_loop_blocks_total", {
+  description: "Times that the event loop was blocked for longer than the threshold",
+  incremental: true
+})
+
+/**
+ * Histogram `spillway_event_loop_blocked_seconds`: how long those blocks were.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const eventLoopBlocked = Metric.histogram("spillway_event_loop_blocked_seconds", {
+  description: "Seconds for which the event loop was blocked, each time longer than the threshold",
+  boundaries: secondsBoundaries
+})

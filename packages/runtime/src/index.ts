@@ -3,12 +3,15 @@
  *
  * @since 0.1.0
  */
+export * as AdaptiveLimit from "./AdaptiveLimit.ts"
 export * as AdmissionQueue from "./AdmissionQueue.ts"
 export * as Bulkhead from "./Bulkhead.ts"
 export * as CoDel from "./CoDel.ts"
 export * as Deadline from "./Deadline.ts"
 export * as Drain from "./Drain.ts"
+export * as EventLoop from "./EventLoop.ts"
 export * as Health from "./Health.ts"
+export * as LoadSignals from "./LoadSignals.ts"
 export * as Main from "./Main.ts"
 export * as Offload from "./Offload.ts"
 export * as OffloadEffectWorker from "./OffloadEffectWorker.ts"

@@ -485,12 +485,12 @@ describe("AdmissionQueue.readmit", () => {
     assert.deepStrictEqual([queue.queued, queue.readmitting], [0, 0])
   })
 
-  it("has a permit at once if one is free, and is refused only by close", () => {
+  it("is refused only by close", () => {
     const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 0 })
-    assert.strictEqual(queue.readmit("a").state, "Admitted")
+    assert.strictEqual(queue.readmit("a").state, "Waiting")
     assert.strictEqual(queue.readmit("b").state, "Waiting")
     queue.close()
-    assert.deepStrictEqual(drain(queue, 5), [])
+    assert.deepStrictEqual(drain(queue, 5), [["a", "Admitted"]])
     queue.close("refuse")
     assert.deepStrictEqual(drain(queue, 5), [["b", "Closed"]])
   })

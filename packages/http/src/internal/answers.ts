@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http"
+import type { Refusal } from "../Admission.ts"
 import * as Problem from "../Problem.ts"
 import type { Incoming } from "./exchange.ts"
 import { http } from "./nodeHttp.ts"
@@ -18,55 +19,80 @@ const answer = (status: number, detail: string, more: ReadonlyArray<string> = []
 }
 
 export const queueFull = answer(503, "the server is overloaded; try again later")
-export const waitExceeded = answer(503, "the server is overloaded: no turn came in time; try again later")
+const waitExceeded = answer(503, "the server is overloaded: no turn came in time; try again later")
+const shed = answer(503, "the server is overloaded: others wait for too long; try again later")
+const signalled = new Map<string, Answer>()
+
+/** The answer to a request that the door turns away. */
+export const overloaded = (reason: Refusal | "ConnectionLimit", signal: string | undefined): Answer => {
+  if (reason === "WaitExceeded") return waitExceeded
+  if (reason === "Shed" || reason === "Displaced") return shed
+  if (signal === undefined) return queueFull
+  let known = signalled.get(signal)
+  if (known === undefined) {
+    known = answer(503, `the server is overloaded (${signal}); try again later`)
+    signalled.set(signal, known)
+  }
+  return known
+}
+
 export const draining = answer(503, "the server is being restarted")
 export const starting = answer(503, "the server is starting; try again in a moment")
 
 /** Why a request is turned away for its head alone. */
-export interface Refusal {
+export interface HeadRefusal {
   readonly answer: Answer
   readonly reason: "MalformedRequest" | "HeadersTooLarge" | "TargetTooLong" | "RequestTimeout" | "ExpectationFailed"
   /** Whether the connection ends with it. */
   readonly closes: boolean
 }
 
-export const badRequest: Refusal = {
+export const badRequest: HeadRefusal = {
   answer: answer(400, "send HTTP/1.1 with exactly one valid Host header, and no transfer coding but chunked"),
   reason: "MalformedRequest",
   closes: true
 }
-export const longTarget: Refusal = {
+export const longTarget: HeadRefusal = {
   answer: answer(414, "send a shorter request target"),
   reason: "TargetTooLong",
   closes: true
 }
-export const manyHeaders: Refusal = {
+export const manyHeaders: HeadRefusal = {
   answer: answer(431, "send fewer header fields"),
   reason: "HeadersTooLarge",
   closes: true
 }
-export const badStream: Refusal = {
+export const badStream: HeadRefusal = {
   answer: answer(400, "name exactly one valid authority, and https or http as the scheme"),
   reason: "MalformedRequest",
   closes: false
 }
-export const tunnelRefused: Refusal = {
+export const tunnelRefused: HeadRefusal = {
   answer: answer(405, "this server does not tunnel", ["allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]),
   reason: "MalformedRequest",
   closes: false
 }
-export const expectationFailed: Refusal = {
+export const expectationFailed: HeadRefusal = {
   answer: answer(417, "the only expectation that can be met is 100-continue"),
   reason: "ExpectationFailed",
   closes: false
 }
 
+/** A refusal as bytes for a connection that stays open. RFC 9110 section 6.6.1 asks for no `Date` in it. Times are in seconds. */
+export const toKeptBytes = ({ body, headers, status }: Answer, retryAfter: number, keepAlive: number): Buffer => {
+  const kept = keepAlive === Infinity ? [] : ["keep-alive", `timeout=${Math.floor(keepAlive)}`]
+  return encode(status, ["connection", "keep-alive", ...kept, "retry-after", String(retryAfter), ...headers], body)
+}
+
+const encode = (status: number, fields: ReadonlyArray<string>, body: Buffer): Buffer => {
+  let head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n`
+  for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`
+  return Buffer.concat([Buffer.from(`${head}\r\n`), body])
+}
+
 /** The same, as bytes for a connection whose request node could not parse, or has handed over. */
 export const toBytes = ({ body, headers, status }: Answer, more: ReadonlyArray<string> = []): Buffer => {
-  const all = ["connection", "close", ...more, ...headers]
-  let head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n`
-  for (let i = 0; i < all.length; i += 2) head += `${all[i]}: ${all[i + 1]}\r\n`
-  return Buffer.concat([Buffer.from(`${head}\r\n`), body])
+  return encode(status, ["connection", "close", ...more, ...headers], body)
 }
 
 const lastBytes = (status: number, detail: string): Buffer => toBytes(answer(status, detail))
@@ -91,6 +117,7 @@ export const wrongWebSocketVersion = toBytes(answer(426, "speak version 13 of th
   "13"
 ])
 export const badWebSocketKey = lastBytes(400, "send one Sec-WebSocket-Key of 16 bytes in base64")
+export const halfClosed = lastBytes(400, "keep your side open for a WebSocket")
 export const incomplete = lastBytes(408, "the request ended before its body did")
 
 /** An unread body up to this size is read and dropped, so that the connection can be used again; a larger one closes it. */

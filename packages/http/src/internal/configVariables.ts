@@ -77,6 +77,8 @@ export const variables = Config.all({
   maxConcurrent: optional(atLeast(1), "maxConcurrent"),
   maxQueued: optional(atLeast(0), "maxQueued"),
   maxQueueWait: duration("maxQueueWait", 0),
+  queueTarget: duration("queueTarget", 1),
+  queueInterval: duration("queueInterval", 1),
   requestDeadline: duration("requestDeadline", 1),
   maxWebSocketMessageSize: size("maxWebSocketMessageSize", 1),
   maxWebSocketQueue: size("maxWebSocketQueue", 0),

@@ -260,7 +260,7 @@ export class Connection implements Swept {
     if (this.inFlight === 0 || this.closing || this.upgraded) return
     this.#halfClosed = true
     this.waitsSince = this.owner.now()
-    if (this.exchange !== undefined && !this.exchange.probe()) return void this.socket.destroySoon()
+    this.exchange?.probe()
     this.owner.sweep.schedule(this, probeMillis)
   }
 
@@ -326,7 +326,8 @@ export class Connection implements Swept {
     if (sent > 0 || this.socket.writableLength > 0) this.waitsSince = now
     // A response that is quiet can be cut off by nothing but silence, as that of a subscriber who has gone.
     const isQuiet = exchange.response.headersSent && now - this.waitsSince >= this.owner.limits.graceMillis
-    const alive = !isQuiet && exchange.probe()
+    // A client of HTTP/1.0 cannot be probed: it may wait for the answer as long as any may be slow.
+    const alive = exchange.probe() ? !isQuiet : now - this.waitsSince < this.owner.limits.graceMillis
     if (!alive) this.socket.destroy()
     return alive
   }

@@ -14,8 +14,9 @@ import type { Incoming } from "./exchange.ts"
 import { ExpiryList } from "./expiryList.ts"
 import { acceptHandOver, Handshake, refuseHandshake, refusalOfHandshake } from "./handshake.ts"
 import { ignoredUpgrade, mayHaveLostBytes, readHead, refusalOf } from "./head.ts"
-import type { Outgoing } from "./outgoing.ts"
+import { Outgoing } from "./outgoing.ts"
 import type { Recorder } from "./recorder.ts"
+import { RefusalPace } from "./refusalPace.ts"
 import { WebSockets } from "./webSockets.ts"
 
 export type UpgradeHandler = (request: Incoming, socket: Duplex, head: Buffer) => void
@@ -34,13 +35,21 @@ export class Dispatcher {
   readonly bodies: ExpiryList
   readonly bodyBudget: BodyBudget
   readonly webSockets: WebSockets
+  readonly refusalPace = new RefusalPace()
   /** The adapter's handler, once the server serves. */
   handler: Handler | undefined = undefined
   /** The adapter's handler of WebSocket handshakes, once the server serves. */
   upgradeHandler: UpgradeHandler | undefined = undefined
+  /** The bytes of refusals, by their `Retry-After`. */
+  readonly #refusals = new Map<answers.Answer, Array<Buffer>>()
   #announcing = false
 
-  constructor(options: Resolved, now: () => number, recorder: Recorder, budget?: Admission.Budget) {
+  constructor(
+    options: Resolved,
+    now: () => number,
+    recorder: Recorder,
+    more: Pick<Admission.Options, "budget" | "limit" | "signals"> = {}
+  ) {
     this.options = options
     this.now = now
     this.recorder = recorder
@@ -50,7 +59,9 @@ export class Dispatcher {
       // Waiting spends the deadline: one that can not make it any more is refused at the door, not started.
       maxWait: Math.min(options.maxQueueWait, options.requestDeadline),
       now,
-      budget
+      codel: sheddingOf(options),
+      partitions: options.classes.shares,
+      ...more
     })
     this.connections = new Connections(options, now, recorder)
     this.deadlines = new ExpiryList(options.requestDeadline)
@@ -71,13 +82,19 @@ export class Dispatcher {
   readonly onCheckExpectation = (request: Incoming, response: ServerResponse): void =>
     this.#begin(request, response, false, answers.expectationFailed)
 
-  #begin(request: Incoming, response: ServerResponse, awaitsContinue: boolean, expectation?: answers.Refusal): void {
+  #begin(
+    request: Incoming,
+    response: ServerResponse,
+    awaitsContinue: boolean,
+    expectation?: answers.HeadRefusal
+  ): void {
     const head = readHead(request)
     const connection = this.connections.all.get(request.socket)
     // RFC 9112 section 9.6: nothing that follows a `Connection: close` of ours may be processed.
     if (connection === undefined || connection.closing || !this.#reopen(connection.exchange)) return
     const exchange = new Exchange(this, request, response, connection, this.now())
     exchange.awaitsContinue = awaitsContinue
+    exchange.hasBody = head > 0 || "transfer-encoding" in request.headers
     exchange.awaitsSmallBody = !awaitsContinue && head > 0 && head <= this.options.maxAwaitedBody
     request.exchange = exchange
     connection.began(exchange)
@@ -92,12 +109,16 @@ export class Dispatcher {
   }
 
   /** Begins a request whose head has been read: it goes to the door, or around it, or is turned away. */
-  admit(exchange: Exchange, refusal: answers.Refusal | undefined): void {
+  admit(exchange: Exchange, refusal: answers.HeadRefusal | undefined): void {
     const { connection, request } = exchange
     if (refusal !== undefined) return this.#reject(exchange, refusal)
     if (this.handler === undefined) return this.#answer(exchange, answers.starting, "Starting", 1)
     this.deadlines.add(exchange, exchange.arrivedAt)
     exchange.exempt = this.options.exempt(request)
+    if (!exchange.exempt) {
+      exchange.priority = this.options.classes.priority(request)
+      exchange.partition = this.options.classes.partition(request)
+    }
     if (connection.reserved && !exchange.exempt) this.refuse(exchange, "ConnectionLimit")
     else if (!connection.admit(exchange)) this.refuse(exchange, "QueueFull")
   }
@@ -163,13 +184,27 @@ export class Dispatcher {
     this.#answer(exchange, answers.slowBody, "RequestTimeout", 0)
   }
 
-  refuse(exchange: Exchange, reason: Refusal | "ConnectionLimit"): void {
+  refuse(exchange: Exchange, reason: Refusal | "ConnectionLimit", signal?: string): void {
     this.deadlines.remove(exchange)
-    const answer = reason === "WaitExceeded" ? answers.waitExceeded : answers.queueFull
-    this.#answer(exchange, answer, reason, this.door.retryAfterSeconds())
+    const answer = answers.overloaded(reason, signal)
+    const retryAfter = this.door.retryAfterSeconds()
+    if (exchange.hasBody || !this.#sendBytes(exchange.response, answer, retryAfter)) {
+      return this.#answer(exchange, answer, signal ?? reason, retryAfter)
+    }
+    this.recorder.refused(signal ?? reason)
+    this.refusalPace.refused(exchange.request.socket, this.now())
   }
 
-  #reject(exchange: Exchange, { answer, closes, reason }: answers.Refusal): void {
+  /** Sends a refusal whose bytes were made before. Says whether it could. */
+  #sendBytes(response: ServerResponse, answer: answers.Answer, retryAfter: number): boolean {
+    if (!(response instanceof Outgoing)) return false
+    let ready = this.#refusals.get(answer)
+    if (ready === undefined) this.#refusals.set(answer, (ready = []))
+    const bytes = (ready[retryAfter] ??= answers.toKeptBytes(answer, retryAfter, this.options.keepAliveTimeout / 1000))
+    return response.sendBytes(answer.status, bytes)
+  }
+
+  #reject(exchange: Exchange, { answer, closes, reason }: answers.HeadRefusal): void {
     if (closes) exchange.response.shouldKeepAlive = false
     this.#answer(exchange, answer, reason, 0)
   }
@@ -202,8 +237,8 @@ export class Dispatcher {
 
   /** What enforces the timeouts: to be forked in the scope of the server. */
   get alarms(): ReadonlyArray<Effect.Effect<never>> {
-    const { bodies, connections, deadlines, door, webSockets } = this
-    const lists = [deadlines, bodies, webSockets.pings, webSockets.closes]
+    const { bodies, connections, deadlines, door, refusalPace, webSockets } = this
+    const lists = [deadlines, bodies, refusalPace.held, webSockets.pings, webSockets.closes]
     return [door.expire, ...lists.map(({ alarm }) => alarm.run), ...connections.alarms]
   }
 
@@ -238,6 +273,12 @@ export class Dispatcher {
   }
 }
 
+/** A queue that is not longer than the work itself takes is no overload, as long as it is far from the longest wait. */
+const sheddingOf = ({ maxQueueWait, queueInterval, queueTarget }: Resolved): Admission.Options["codel"] =>
+  queueTarget === Infinity
+    ? undefined
+    : { target: queueTarget, interval: queueInterval, maxTarget: maxQueueWait === Infinity ? 100 : maxQueueWait / 10 }
+
 /** What node says of bytes that it could not parse. */
 interface ParseError extends Error {
   readonly code?: string
@@ -249,7 +290,7 @@ const lastAnswer = (
   { code, rawPacket }: ParseError,
   { exchange, headBytes }: Connection,
   maxHeaderSize: number
-): readonly [Uint8Array, answers.Refusal["reason"]] => {
+): readonly [Uint8Array, answers.HeadRefusal["reason"]] => {
   switch (code) {
     case "HPE_HEADER_OVERFLOW": {
       // With all of the head in this packet, it can be seen whether the request line alone is too long.

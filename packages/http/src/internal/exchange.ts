@@ -2,6 +2,8 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { ServerResponse } from "node:http"
+import type { Outcome } from "@spillway/runtime/AdaptiveLimit"
+import type { Priority } from "../Priority.ts"
 import type { Refusal, Ticket, Visitor } from "../Admission.ts"
 import { closeGently } from "./answers.ts"
 import type { Connection } from "./connection.ts"
@@ -44,6 +46,8 @@ export interface Guarded {
   readonly expired: boolean
   /** The client sent its body too slowly, and the handler was interrupted for it. */
   readonly bodyTimedOut: boolean
+  /** The handler failed, or answered that the server did. */
+  failed: boolean
   /** The pattern of the route, known once the handler is done. */
   route: string
   /** The handler begins, on this fiber. */
@@ -89,12 +93,18 @@ export class Exchange implements Visitor, Expiring, Guarded {
   readonly connection: Connection
   readonly arrivedAt: number
   route = ""
+  priority: Priority = "normal"
+  partition = 0
   expired = false
   bodyTimedOut = false
+  /** The handler failed, or answered that the server did. */
+  failed = false
   /** The client waits for `100 Continue` before it sends the body. */
   awaitsContinue = false
   /** It passes outside the door. */
   exempt = false
+  /** It has a body, or may have one. */
+  hasBody = true
   /** Its body is small enough to be waited for before the handler starts. */
   awaitsSmallBody = false
   /** What reads the body and can be told that the client is too slow. */
@@ -160,7 +170,7 @@ export class Exchange implements Visitor, Expiring, Guarded {
     if (!this.#arriving || this.response.destroyed) return
     this.#parkedAt = this.host.now()
     this.#heldSince = notHeld
-    this.host.door.pause()
+    this.host.door.pause(this.partition)
     this.received(this.request.readableLength, false)
   }
 
@@ -176,8 +186,11 @@ export class Exchange implements Visitor, Expiring, Guarded {
     if (!enough) return
     this.#arriving = false
     if (!parked) return this.host.start(this)
-    this.#waited = true
-    this.#ticket = this.host.door.resume(this)
+    const ticket = this.host.door.reenter(this)
+    if (ticket !== undefined) {
+      this.#ticket = ticket
+      this.#waited = true
+    }
   }
 
   #unpark(): void {
@@ -194,9 +207,10 @@ export class Exchange implements Visitor, Expiring, Guarded {
     answer()
   }
 
-  refused(reason: Refusal): void {
+  refused(reason: Refusal, signal?: string): void {
     this.#ticket = undefined
-    this.host.refuse(this, reason)
+    this.#unpark()
+    this.host.refuse(this, reason, signal)
   }
 
   handlerBegan(fiber: Fiber.Fiber<unknown, unknown>): void {
@@ -322,7 +336,13 @@ export class Exchange implements Visitor, Expiring, Guarded {
     if (this.#heldSince === notHeld) return
     const held = this.host.now() - this.#heldSince
     this.#heldSince = notHeld
-    this.host.door.leave(held)
+    this.host.door.leave(held, this.#outcome, this.partition)
+  }
+
+  /** What the door learns from it: an answer of our own fault, or a late one, is not what a permit is for. */
+  get #outcome(): Outcome {
+    if (this.expired || this.failed) return "dropped"
+    return this.response.destroyed || this.bodyTimedOut ? "ignored" : "success"
   }
 
   /** Gives the permit up while the handler only waits for the client. */
@@ -330,7 +350,7 @@ export class Exchange implements Visitor, Expiring, Guarded {
     if (this.#heldSince === notHeld) return
     this.#heldSince = notHeld
     this.#paused = true
-    this.host.door.pause()
+    this.host.door.pause(this.partition)
   }
 
   /** Takes a permit again after `pausePermit`: waits for one, ahead of new requests, as long as the deadline allows. */
@@ -350,10 +370,12 @@ export class Exchange implements Visitor, Expiring, Guarded {
 
 /** A request that was inside already and wants to go on. */
 class Resumption implements Visitor {
+  readonly partition: number
   readonly #exchange: Exchange
   readonly #resume: (effect: Effect.Effect<void>) => void
 
   constructor(exchange: Exchange, resume: (effect: Effect.Effect<void>) => void) {
+    this.partition = exchange.partition
     this.#exchange = exchange
     this.#resume = resume
   }

@@ -49,11 +49,13 @@ export const guard = (app: App, trust: Trust | undefined): App => {
     fiber.setContext(Context.add(outer, CurrentDeadline, exchange.deadline))
     return Effect.matchCauseEffect(open, {
       onSuccess: (response) => {
+        exchange.failed = response.status >= 500
         exchange.answers(response.body._tag === "Stream" || response.body._tag === "Raw")
         end(exchange, fiber, outer)
         return Effect.succeed(response)
       },
       onFailure: (cause) => {
+        exchange.failed = !Cause.hasInterruptsOnly(cause)
         exchange.answers(false)
         end(exchange, fiber, outer)
         if (!Cause.hasInterruptsOnly(cause)) return toResponse(cause)

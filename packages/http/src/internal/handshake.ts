@@ -2,6 +2,7 @@ import type * as Fiber from "effect/Fiber"
 import type { IncomingMessage } from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import type { Priority } from "../Priority.ts"
 import type { Refusal, Ticket, Visitor } from "../Admission.ts"
 import * as answers from "./answers.ts"
 import type { Connection } from "./connection.ts"
@@ -78,6 +79,9 @@ export class Handshake implements Visitor, Expiring, Guarded {
   readonly deadline = Infinity
   route = ""
   expired = false
+  failed = false
+  readonly priority: Priority
+  readonly partition: number
   /** A handshake has no body. */
   readonly bodyTimedOut = false
   /** What came of it. */
@@ -97,6 +101,8 @@ export class Handshake implements Visitor, Expiring, Guarded {
     this.#request = request
     this.#connection = connection
     this.#head = head
+    this.priority = host.options.classes.priority(request)
+    this.partition = host.options.classes.partition(request)
     request.handshake = this
     connection.inFlight++
     host.deadlines.add(this, host.now())
@@ -112,17 +118,24 @@ export class Handshake implements Visitor, Expiring, Guarded {
 
   admitted(): void {
     this.#ticket = undefined
-    if (this.#connection.socket.destroyed) return this.#host.door.leave(0)
+    if (this.#connection.socket.destroyed) return this.#host.door.leave(0, "ignored", this.partition)
     this.#heldSince = this.#host.now()
+    if (this.#connection.socket.readableEnded) return this.#refuseHalfClosed()
     this.#host.upgradeHandler!(this.#request, this.#connection.socket as Socket, this.#head)
   }
 
-  refused(reason: Refusal): void {
+  refused(reason: Refusal, signal?: string): void {
     this.#ticket = undefined
     this.#settle()
-    const answer = reason === "QueueFull" ? answers.queueFull : answers.waitExceeded
-    const bytes = answers.unavailable(answer, this.#host.door.retryAfterSeconds())
-    refuseHandshake(this.#host, this.#connection, { reason, bytes })
+    const bytes = answers.unavailable(answers.overloaded(reason, signal), this.#host.door.retryAfterSeconds())
+    refuseHandshake(this.#host, this.#connection, { reason: signal ?? reason, bytes })
+  }
+
+  /** The client closed its side meanwhile: there is nobody to talk to, but somebody may wait for an answer. */
+  #refuseHalfClosed(): void {
+    this.#settle()
+    this.#leave()
+    refuseHandshake(this.#host, this.#connection, { reason: "MalformedRequest", bytes: answers.halfClosed })
   }
 
   handlerBegan(fiber: Fiber.Fiber<unknown, unknown>): void {
@@ -171,6 +184,6 @@ export class Handshake implements Visitor, Expiring, Guarded {
     if (this.#heldSince === undefined) return
     const held = this.#host.now() - this.#heldSince
     this.#heldSince = undefined
-    this.#host.door.leave(held)
+    this.#host.door.leave(held, this.expired || this.failed ? "dropped" : "success", this.partition)
   }
 }

@@ -65,7 +65,7 @@ export const mayHaveLostBytes = ({ method, rawHeaders, url }: Incoming, received
 }
 
 /** Why a request is turned away for its head alone, if it is. */
-export const refusalOf = (request: Incoming, head: number, options: Resolved): answers.Refusal | undefined => {
+export const refusalOf = (request: Incoming, head: number, options: Resolved): answers.HeadRefusal | undefined => {
   if (request.httpVersionMajor !== 1 || head === malformedHead) return answers.badRequest
   if (request.url!.length > options.maxTargetSize) return answers.longTarget
   return request.rawHeaders.length > 2 * options.maxHeaders ? answers.manyHeaders : undefined

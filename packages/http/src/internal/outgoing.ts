@@ -19,11 +19,32 @@ export class Outgoing extends http.ServerResponse<Incoming> {
     writeInSlices(this, body, encoding, () => end.call(this, done))
     return this
   }
+
+  /**
+   * Sends a response that is there as bytes, for a request without a body: to write a head costs more than all else about a refusal. Does
+   * nothing, and returns false, unless the connection is free for it and stays open behind it.
+   */
+  sendBytes(status: number, bytes: Uint8Array): boolean {
+    const { req, socket } = this
+    const isPlain = this.shouldKeepAlive && req.httpVersionMinor === 1 && req.method !== "HEAD"
+    if (!isPlain || socket === null || socket.writableLength > 0) return false
+    this.statusCode = status
+    ;(this as unknown as ResponseInternals)._header = "sent"
+    this.finished = true
+    socket.write(bytes)
+    // Node's parser has to be done with the request.
+    process.nextTick(emitFinish, this)
+    return true
+  }
 }
 
-// What node checks a strict length against.
+const emitFinish = (response: Outgoing): void => void response.emit("finish")
+
 interface ResponseInternals {
+  /** What node checks a strict length against. */
   readonly _contentLength: number | null
+  /** The head as it was sent: node takes it for the sign that it was. */
+  _header: string | null
 }
 
 const hasDeclaredLength = (response: Outgoing, body: Large, encoding: unknown): boolean => {

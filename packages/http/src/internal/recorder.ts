@@ -16,6 +16,8 @@ export type RefusalReason =
   | "RequestTimeout"
   | "ExpectationFailed"
   | "ConnectionLimit"
+  // The name of a signal.
+  | (string & {})
 
 /** Why the server itself ended a connection: to make room, because the client took no bytes, or broke TLS or HTTP/2. */
 export type CutReason = "Idle" | "Slow" | "SlowReader" | "Flood" | "Tls"

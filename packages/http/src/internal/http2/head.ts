@@ -10,7 +10,7 @@ const fieldOverhead = 32
  * Why a request is turned away for its head alone, if it is. That its fields are well formed, its pseudo-header fields complete and its body as
  * long as Content-Length says was checked by nghttp2 (RFC 9113 section 8.1.1).
  */
-export const refusalOf = (request: Http2Incoming, options: Resolved): answers.Refusal | undefined => {
+export const refusalOf = (request: Http2Incoming, options: Resolved): answers.HeadRefusal | undefined => {
   const { headers, rawHeaders } = request
   if (headers[":method"] === "CONNECT") return answers.tunnelRefused
   const path = headers[":path"]!

@@ -1,0 +1,95 @@
+/** A server in a process and on a core of its own, and load on it from another one. */
+import { execFile, spawn } from "node:child_process"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { ServerProcess } from "../support/serverProcess.ts"
+import { cores } from "./settings.ts"
+import type { ServerName } from "./settings.ts"
+import type { LoadOptions, LoadReport, Stream, StreamReport } from "./streams.ts"
+
+export interface Measured {
+  readonly streams: ReadonlyArray<StreamReport>
+  /** CPU time of the server a second, while all streams ran. */
+  readonly serverCpu: number
+  /** CPU time of the generator a second. */
+  readonly loadCpu: number
+}
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
+const onCore = (core: number, args: ReadonlyArray<string>) => ["-c", String(core), process.execPath, ...args]
+
+/** What a millisecond of the server's core is, so that all servers do the same work. */
+const calibrate = async (): Promise<string> => {
+  const { stdout } = await promisify(execFile)("taskset", onCore(cores.server, [path("work.ts")]), { timeout: 30_000 })
+  return stdout.trim()
+}
+
+let steps: Promise<string> | undefined
+
+const start = async (name: ServerName, options: object | undefined): Promise<ServerProcess> => {
+  steps ??= calibrate()
+  const args = options === undefined ? [name] : [name, JSON.stringify(options)]
+  const env = { OVERLOAD_STEPS: await steps, NODE_ENV: "production" }
+  return ServerProcess.start(path("../servers/overload.ts"), args, env, [], cores.server)
+}
+
+/** Lets a few clients come first, so that the server's code is compiled: what follows is the same for one that has run for long. */
+export const warmed = (path: string, streams: ReadonlyArray<Stream>): ReadonlyArray<Stream> => {
+  const [seconds, pause] = [0.6, 0.2]
+  const later = streams.map((stream) => ({ ...stream, after: (stream.after ?? 0) + seconds + pause }))
+  return [...later, { kind: "closed", name: "warm-up", path, seconds, warmUp: seconds, connections: 4 }]
+}
+
+/** Puts load on a server until all of its streams have ended. */
+export const load = async (server: ServerProcess, streams: ReadonlyArray<Stream>): Promise<Measured> => {
+  const options: LoadOptions = { port: server.port, streams }
+  const seconds = Math.max(...streams.map(({ after = 0, seconds }) => after + seconds))
+  const child = spawn("taskset", onCore(cores.load, [path("load.ts"), JSON.stringify(options)]), {
+    stdio: ["ignore", "pipe", "inherit"],
+    timeout: (seconds + 30) * 1000
+  })
+  const marks = { begin: [0, 0], end: [0, 0] }
+  const since = performance.now()
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line === "begin" || line === "end") {
+      marks[line] = [server.cpuSeconds(), performance.now() / 1000]
+      continue
+    }
+    const report = JSON.parse(line) as LoadReport
+    const [cpu, wall] = [0, 1].map((i) => marks.end[i]! - marks.begin[i]!)
+    const loadCpu = report.cpuSeconds / ((performance.now() - since) / 1000)
+    return { streams: report.streams, serverCpu: cpu! / wall!, loadCpu }
+  }
+  throw new Error("the load generator ended without a report")
+}
+
+/** Runs `use` with a new server, which what happened before has not touched, and ends it without waiting for what it still has to do. */
+export const withServer = async <A>(
+  name: ServerName,
+  use: (server: ServerProcess) => Promise<A>,
+  options?: object
+): Promise<A> => {
+  const server = await start(name, options)
+  try {
+    return await use(server)
+  } finally {
+    await server.stop("SIGKILL")
+  }
+}
+
+/** Each round measures each server once, in turning order. */
+export const interleave = async <A>(
+  names: ReadonlyArray<ServerName>,
+  rounds: number,
+  measure: (name: ServerName, round: number) => Promise<A>
+): Promise<ReadonlyArray<{ readonly name: ServerName; readonly rounds: ReadonlyArray<A> }>> => {
+  const results = names.map((name) => ({ name, rounds: [] as Array<A> }))
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < results.length; i++) {
+      const result = results[(round + i) % results.length]!
+      result.rounds.push(await measure(result.name, round))
+    }
+  }
+  return results
+}

@@ -1,0 +1,21 @@
+/** The routes of both Effect servers. Only the pool behind `/cpu?offload` is each one's own. */
+import { Effect, Layer } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { burn } from "../work.ts"
+
+const millis = Effect.map(HttpServerRequest.ParsedSearchParams, ({ ms }) => Number(ms))
+const answer = HttpServerResponse.text
+
+export const routes = (offload: (millis: number) => Effect.Effect<number, unknown>) => {
+  const cpu = Effect.gen(function* () {
+    const { ms, offload: elsewhere } = yield* HttpServerRequest.ParsedSearchParams
+    return answer(String(elsewhere === undefined ? burn(Number(ms)) : yield* offload(Number(ms))))
+  })
+  const sleep = Effect.flatMap(millis, (millis) => Effect.as(Effect.sleep(millis), answer("slept")))
+  return Layer.mergeAll(
+    HttpRouter.add("GET", "/hello", answer("Hello!")),
+    HttpRouter.add("GET", "/fast", answer("fast")),
+    HttpRouter.add("GET", "/sleep", sleep),
+    HttpRouter.add("GET", "/cpu", cpu)
+  )
+}

@@ -1,0 +1,82 @@
+/**
+ * What is measured, and for how long. `npm run bench -- overload [quick] [scenario …] [server …]`: without names all of them; `quick` takes
+ * about two minutes, leaves out Fastify alone and stock unless they are named, and writes no results; neither does a run with only some of
+ * the servers. The whole takes about ten minutes; scenarios that are not named keep their last results.
+ */
+export const scenarioNames = ["cpu", "offloaded", "sleep", "recovery", "fairness", "shedding"] as const
+export type ScenarioName = (typeof scenarioNames)[number]
+
+export const serverNames = ["ours", "fastify", "under-pressure", "piscina", "stock"] as const
+export type ServerName = (typeof serverNames)[number]
+
+export interface Plan {
+  /** How often everything is measured. */
+  readonly rounds: number
+  /** Multiples of a server's own capacity that it is offered. */
+  readonly multiples: ReadonlyArray<number>
+  /** Seconds of one step, its warm-up included. */
+  readonly seconds: number
+}
+
+/**
+ * Seconds at the beginning of a step that are not measured. Overload begins with a swing: first the queue fills while all is answered, then
+ * nothing is answered in time, and only when the first clients have hung up and come back does it look as it then stays.
+ */
+export const warmUp = 2
+export const capacityWarmUp = 1
+/** How long clients wait before they hang up. */
+export const patienceMillis = 1000
+/** With a queue of 50 tasks of 20 ms in front of one worker, as one of the peers has it, nobody patient for 1 s would get an answer. */
+export const offloadedPatienceMillis = 2000
+
+/** The server's only core, and the generator's. */
+export const cores = { server: 0, load: 1 }
+
+/** What one core of the generator offers at most; steps beyond it are offered this much and marked. */
+export const maxRate = 12_000
+
+const isOneOf = <A extends string>(names: ReadonlyArray<A>, name: string): name is A => names.includes(name as A)
+
+const parse = (args: ReadonlyArray<string>) => {
+  const unknown = args.filter((arg) => ![...scenarioNames, ...serverNames, "quick"].includes(arg))
+  if (unknown.length > 0) {
+    const known = `quick, ${scenarioNames.join(", ")}, ${serverNames.join(", ")}`
+    throw new Error(`overload: ${unknown.join(", ")} is none of ${known}`)
+  }
+  const scenarios = args.filter((arg) => isOneOf(scenarioNames, arg))
+  const servers = args.filter((arg) => isOneOf(serverNames, arg))
+  const quick = args.includes("quick")
+  const usual: ReadonlyArray<ServerName> = quick ? ["ours", "under-pressure", "piscina"] : serverNames
+  return {
+    quick,
+    scenarios: scenarios.length > 0 ? scenarios : scenarioNames,
+    servers: servers.length > 0 ? servers : usual
+  }
+}
+
+export const { quick, scenarios, servers } = parse(process.argv.slice(2))
+
+/** Whether the results are kept. */
+export const isComplete = !quick && servers.length === serverNames.length
+
+const all = [0.5, 1, 2, 5, 10]
+
+/** `OVERLOAD_ROUNDS=2` measures everything twice as often, in twice the time. */
+const more = Number(process.env["OVERLOAD_ROUNDS"] ?? 1)
+
+export const plans: Readonly<Record<"cpu" | "offloaded" | "sleep", Plan>> = quick
+  ? {
+      cpu: { rounds: 1, multiples: [1, 2, 5, 10], seconds: 3.5 },
+      offloaded: { rounds: 1, multiples: [5], seconds: 4 },
+      sleep: { rounds: 1, multiples: [1], seconds: 3 }
+    }
+  : {
+      cpu: { rounds: 2 * more, multiples: all, seconds: 3.5 },
+      offloaded: { rounds: more, multiples: all, seconds: 4 },
+      // Five times what these carry is more than one core can offer.
+      sleep: { rounds: more, multiples: [1, 2], seconds: 3.5 }
+    }
+
+export const recovery = quick ? { rounds: 1, overloaded: 3, after: 3 } : { rounds: more, overloaded: 10, after: 4 }
+export const fairness = quick ? { rounds: 1, seconds: 3 } : { rounds: more, seconds: 5 }
+export const shedding = quick ? { rounds: 1, seconds: 1 } : { rounds: 2 * more, seconds: 2 }

@@ -1,0 +1,68 @@
+/** What the load generator is asked for and what it reports. */
+interface Common {
+  readonly name: string
+  readonly path: string
+  /** In seconds from the start. */
+  readonly after?: number
+  /** How long requests become due. */
+  readonly seconds: number
+  /** Seconds at its beginning, or all, that are not measured: connections open, queues fill, patience ends for the first time. */
+  readonly warmUp: number
+  readonly connections: number
+}
+
+/** Requests become due independently of each other, at so many a second on average, whatever becomes of them. */
+export interface OpenStream extends Common {
+  readonly kind: "open"
+  readonly rate: number
+  readonly seed: number
+  readonly patienceMillis: number
+  readonly headers?: Readonly<Record<string, string>>
+  /** Whether to count tenths of a second each for itself. */
+  readonly bins?: boolean
+}
+
+/** Each connection sends its next request when it has its answer. */
+export interface ClosedStream extends Common {
+  readonly kind: "closed"
+}
+
+export type Stream = OpenStream | ClosedStream
+
+export interface LoadOptions {
+  readonly port: number
+  readonly streams: ReadonlyArray<Stream>
+}
+
+export interface Bin {
+  offered: number
+  useful: number
+}
+
+export interface StreamReport {
+  readonly name: string
+  /** Answers 200 within the patience, for each second of the measured part, by when they came. */
+  readonly goodput: number
+  /** Counts of the whole run. */
+  readonly offered: number
+  readonly refused: number
+  readonly timedOut: number
+  /** The server closed the connection without an answer, or did not let it open. */
+  readonly broken: number
+  readonly statuses: Readonly<Record<string, number>>
+  /** Requests that found no free connection when they were due. */
+  readonly late: number
+  /** How late the generator itself was. */
+  readonly lagMillis: { readonly p50: number; readonly p99: number; readonly max: number; readonly stall: number }
+  /** Of answers 200 in the measured part; `null` if there were none. */
+  readonly latencyMillis: { readonly p50: number; readonly p99: number; readonly max: number } | null
+  /** Tenths of a second. */
+  readonly bins?: ReadonlyArray<Bin>
+}
+
+export interface LoadReport {
+  /** Those that are measured, in the order in which they were asked for. */
+  readonly streams: ReadonlyArray<StreamReport>
+  /** CPU time of the generator, its start included. */
+  readonly cpuSeconds: number
+}

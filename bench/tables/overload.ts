@@ -1,0 +1,148 @@
+import { bestPeak, latencyOf, peakOf, stepsAt } from "../overload/report.ts"
+import type { OverloadReport, Scenarios } from "../overload/report.ts"
+import type { Step, StepsReport } from "../overload/scenarios/steps.ts"
+import { conditions, median, number, rounded, table } from "../support/markdown.ts"
+import { spread } from "../support/statistics.ts"
+import type { Spread } from "../support/statistics.ts"
+import type { StreamReport } from "../overload/streams.ts"
+import { targetsTable } from "./overloadTargets.ts"
+
+/** Above this the generator's own lateness is a part of the latencies that can be seen. */
+const lateMillis = 5
+
+const titles = {
+  cpu: "`/cpu?ms=5`, on the loop",
+  offloaded: "`/cpu?ms=20&offload`, on one worker, and `/fast` beside it",
+  sleep: "`/sleep?ms=100`"
+} as const
+
+const whole = (value: number) => (Number.isFinite(value) ? number(value) : "-")
+const tenths = (value: number) => (Number.isFinite(value) ? number(value, 1) : "-")
+const percentOf = (share: Spread) => median(share, (value) => number(100 * value), " %")
+const of = (steps: ReadonlyArray<Step>, value: (main: StreamReport) => number) =>
+  spread(steps.map(({ main }) => value(main!)))
+
+const share = (steps: ReadonlyArray<Step>, part: "refused" | "timedOut" | "broken") =>
+  `${number(100 * of(steps, (main) => main[part] / main.offered).median)} %`
+
+const marks = (steps: ReadonlyArray<Step>): string => {
+  const late = spread(steps.map(({ beside, main }) => (main ?? beside)!.lagMillis.p99)).median > lateMillis
+  return `${steps.some(({ limited }) => limited) ? " (a)" : ""}${late ? " (b)" : ""}`
+}
+
+const besideCells = (steps: ReadonlyArray<Step>): ReadonlyArray<string> =>
+  steps[0]!.beside === undefined
+    ? []
+    : [
+        tenths(spread(steps.map(({ beside }) => latencyOf(beside, "p50"))).median),
+        median(spread(steps.map(({ beside }) => latencyOf(beside, "p99"))), tenths, " ms")
+      ]
+
+const stepsRows = (report: StepsReport): ReadonlyArray<ReadonlyArray<string>> => {
+  const best = bestPeak(report)
+  return report.results.flatMap((result) => {
+    const peak = peakOf(result, report)
+    const idle = stepsAt(result, 0)
+    const alone =
+      idle.length === 0 ? [] : [[`${result.name}, \`/fast\` alone`, ...Array(8).fill("-"), ...besideCells(idle)]]
+    const rows = report.plan.multiples.map((multiple) => {
+      const steps = stepsAt(result, multiple)
+      const goodput = of(steps, (main) => main.goodput)
+      const cpu = spread(steps.map(({ serverCpu }) => serverCpu)).median
+      return [
+        `${result.name}, ${multiple} times${marks(steps)}`,
+        median(goodput, rounded),
+        percentOf(of(steps, (main) => main.goodput / peak)),
+        `${number((100 * goodput.median) / best)} %`,
+        `${tenths(of(steps, (main) => latencyOf(main, "p50")).median)} ms`,
+        median(
+          of(steps, (main) => latencyOf(main, "p99")),
+          whole,
+          " ms"
+        ),
+        share(steps, "refused"),
+        share(steps, "timedOut"),
+        number(cpu, 2),
+        ...besideCells(steps)
+      ]
+    })
+    return [...alone, ...rows]
+  })
+}
+
+const stepsTable = (name: keyof typeof titles, report: StepsReport | undefined): ReadonlyArray<string> => {
+  if (report === undefined) return []
+  const { patienceMillis, plan, results, stealPercent } = report
+  const capacities = results.map((result) => {
+    const capacity = spread(result.rounds.map(({ capacity }) => capacity))
+    return `${result.name} ${median(capacity, rounded, "/s")}`
+  })
+  const beside = name === "offloaded" ? ["`/fast` p50, ms", "`/fast` p99"] : []
+  const head = ["server, offered", "useful/s", "of its peak", "of the best peak", "p50", "p99", "refused", "timed out"]
+  return [
+    `**${titles[name]}.** Capacity: ${capacities.join(", ")}. Patience ${patienceMillis / 1000} s, ${plan.rounds} rounds, steps of ` +
+      `${plan.seconds} s, CPU time stolen meanwhile: ${stealPercent ?? "unknown"} %.`,
+    table([...head, "CPU/s of the server", ...beside], stepsRows(report))
+  ]
+}
+
+const recoveryTable = ({ recovery }: Scenarios): ReadonlyArray<string> => {
+  if (recovery === undefined) return []
+  const time = (wholeAfter: number | null) => (wholeAfter === null ? "never" : `${number(wholeAfter)} ms`)
+  const rows = recovery.results.map(({ name, rounds }) => [
+    name,
+    rounds.map(({ wholeAfter }) => time(wholeAfter)).join(", "),
+    percentOf(spread(rounds.map(({ useful }) => useful)))
+  ])
+  return [
+    `**Recovery.** ${recovery.overloaded} s at ${recovery.multiple} times capacity, then ${recovery.after} s at ${recovery.normal} times. ` +
+      `Whole: from then on nine of ten requests of every tenth of a second are answered. "Never": not in those ${recovery.after} s. CPU time ` +
+      `stolen meanwhile: ${recovery.stealPercent ?? "unknown"} %.`,
+    table(["server", "whole after, each round", `useful in the ${recovery.after} s`], rows)
+  ]
+}
+
+const fairnessTable = ({ fairness }: Scenarios): ReadonlyArray<string> => {
+  if (fairness === undefined) return []
+  const rows = fairness.results.map(({ name, rounds }) => [
+    name,
+    median(spread(rounds.map(({ criticalSuccess }) => criticalSuccess)), (value) => number(100 * value, 2), " %"),
+    median(spread(rounds.map(({ critical }) => latencyOf(critical, "p99"))), whole, " ms"),
+    median(spread(rounds.map(({ sheddable }) => sheddable.goodput)), rounded)
+  ])
+  return [
+    `**Fairness.** ${fairness.offered.sheddable} times capacity of sheddable requests, ${fairness.offered.critical} times of critical ones, ` +
+      `for ${fairness.seconds} s; CPU time stolen meanwhile: ${fairness.stealPercent ?? "unknown"} %.`,
+    table(["server", "critical answered in time", "p99 of critical", "sheddable useful/s"], rows)
+  ]
+}
+
+const sheddingTable = ({ shedding }: Scenarios): ReadonlyArray<string> => {
+  if (shedding === undefined) return []
+  const micros = (values: ReadonlyArray<number>) => median(spread(values), (value) => number(value, 1), " us")
+  const rows = shedding.results.map(({ name, ratio, rounds }) => [
+    name,
+    micros(rounds.map(({ microsAccepted }) => microsAccepted)),
+    micros(rounds.map(({ microsRefused }) => microsRefused)),
+    median(ratio, (value) => number(value, 2))
+  ])
+  return [
+    `**What a refusal costs.** CPU of the server for each request at full speed, ${shedding.connections} connections (wrk), ` +
+      `${shedding.results[0]?.rounds.length ?? 0} rounds of ${shedding.seconds} s, CPU time stolen meanwhile: ${shedding.stealPercent ?? "unknown"} %.`,
+    table(["server", "accepted hello world", "refused", "refused over accepted"], rows)
+  ]
+}
+
+export const overloadTables = ({ machine, scenarios }: OverloadReport): string => {
+  const names = ["cpu", "offloaded", "sleep"] as const
+  const targets = targetsTable(scenarios)
+  return [
+    ...(targets === undefined ? [] : [targets]),
+    ...names.flatMap((name) => stepsTable(name, scenarios[name])),
+    ...recoveryTable(scenarios),
+    ...fairnessTable(scenarios),
+    ...sheddingTable(scenarios),
+    `(a): the generator offers no more than this. (b): p99 of the generator's own lateness above ${lateMillis} ms. ${conditions(machine)}. ` +
+      "[Chart](bench/results/overload.svg)."
+  ].join("\n\n")
+}

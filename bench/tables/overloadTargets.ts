@@ -1,0 +1,82 @@
+/** What the server is meant to keep under overload, and whether it did. */
+import { latencyOf, peakOf, stepsAt } from "../overload/report.ts"
+import type { Scenarios } from "../overload/report.ts"
+import type { Step, StepsReport } from "../overload/scenarios/steps.ts"
+import { median, number, table } from "../support/markdown.ts"
+import { spread } from "../support/statistics.ts"
+import type { Spread } from "../support/statistics.ts"
+
+type Line = readonly [target: string, measured: string, met: boolean]
+
+const percent = (share: Spread) => median(share, (value) => number(100 * value, 1), " %")
+const millis = (value: Spread) => median(value, (value) => number(value, 1), " ms").replaceAll(/∞( ms)?/g, "never")
+const find = (report: StepsReport, name: string) => report.results.find((result) => result.name === name)
+
+const acceptedP99 = (steps: ReadonlyArray<Step>) => spread(steps.map(({ main }) => latencyOf(main, "p99")))
+
+const cpuLines = ({ cpu }: Scenarios): ReadonlyArray<Line> => {
+  const ours = cpu === undefined ? undefined : find(cpu, "ours")
+  if (cpu === undefined || ours === undefined) return []
+  const peak = peakOf(ours, cpu)
+  const overloads = [2, 5, 10].filter((multiple) => cpu.plan.multiples.includes(multiple))
+  return overloads.flatMap((multiple) => {
+    const steps = stepsAt(ours, multiple)
+    const [share, p99] = [spread(steps.map(({ main }) => main!.goodput / peak)), acceptedP99(steps)]
+    const least = multiple === 10 ? 0.9 : 0.95
+    return [
+      [`${multiple} times capacity: at least ${100 * least} % of its peak`, percent(share), share.median >= least],
+      [`${multiple} times capacity: p99 of accepted requests under 60 ms`, millis(p99), p99.median < 60]
+    ] satisfies ReadonlyArray<Line>
+  })
+}
+
+const offloadedLines = ({ offloaded }: Scenarios): ReadonlyArray<Line> => {
+  const ours = offloaded === undefined ? undefined : find(offloaded, "ours")
+  if (offloaded === undefined || ours === undefined) return []
+  const [steps, piscina] = [stepsAt(ours, 5), find(offloaded, "piscina")]
+  const [share, p99] = [spread(steps.map(({ main }) => main!.goodput / peakOf(ours, offloaded))), acceptedP99(steps)]
+  const fastP99 = (of: ReadonlyArray<Step>) => spread(of.map(({ beside }) => latencyOf(beside, "p99")))
+  const fast = fastP99(steps)
+  const lines: Array<Line> = [
+    ["pool 5 times oversubscribed: at least 95 % of its maximum", percent(share), share.median >= 0.95],
+    ["pool 5 times oversubscribed: p99 of accepted under 10 tasks, 200 ms", millis(p99), p99.median < 200]
+  ]
+  if (piscina === undefined) return lines
+  const theirs = fastP99(stepsAt(piscina, 5))
+  const what = "`/fast` beside it: p99 no worse than beside Piscina"
+  return [...lines, [what, `${millis(fast)}; Piscina: ${millis(theirs)}`, fast.median <= theirs.median]]
+}
+
+const recoveryLines = ({ recovery }: Scenarios): ReadonlyArray<Line> => {
+  const ours = recovery?.results.find(({ name }) => name === "ours")
+  if (ours === undefined) return []
+  const times = spread(ours.rounds.map(({ wholeAfter }) => wholeAfter ?? Infinity))
+  const what = "goodput whole within 1 s after 10 times capacity"
+  return [[what, millis(times), times.median <= 1000]]
+}
+
+const fairnessLines = ({ fairness }: Scenarios): ReadonlyArray<Line> => {
+  const ours = fairness?.results.find(({ name }) => name === "ours")
+  if (ours === undefined) return []
+  const success = spread(ours.rounds.map(({ criticalSuccess }) => criticalSuccess))
+  const exact = median(success, (value) => number(100 * value, 2), " %")
+  return [["critical requests beside 5 times capacity: at least 99.5 % answered", exact, success.median >= 0.995]]
+}
+
+const sheddingLines = ({ shedding }: Scenarios): ReadonlyArray<Line> => {
+  const ours = shedding?.results.find(({ name }) => name === "ours")
+  if (ours === undefined) return []
+  const exact = median(ours.ratio, (value) => number(value, 2))
+  return [["CPU of a refusal: at most 0.7 of an accepted hello world", exact, ours.ratio.median <= 0.7]]
+}
+
+/** `undefined` if nothing was measured that has a target. */
+export const targetsTable = (scenarios: Scenarios): string | undefined => {
+  const parts = [cpuLines, offloadedLines, recoveryLines, fairnessLines, sheddingLines]
+  const lines = parts.flatMap((part) => part(scenarios))
+  if (lines.length === 0) return undefined
+  return table(
+    ["target", "measured", ""],
+    lines.map(([target, measured, met]) => [target, measured, met ? "met" : "**missed**"])
+  )
+}

@@ -1,0 +1,68 @@
+/**
+ * What `Admission.make` takes.
+ *
+ * @since 0.1.0
+ */
+import type { AdaptiveLimit } from "@spillway/runtime/AdaptiveLimit"
+import type { SheddingOptions } from "@spillway/runtime/AdmissionQueue"
+import type { LoadSignals } from "@spillway/runtime/LoadSignals"
+import type { Budget } from "./Admission.ts"
+
+/**
+ * Options of `make`.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  /** How many requests may be inside at once. An integer from 1, or `Infinity` for no limit. */
+  readonly maxConcurrent: number
+  /** How many requests may wait. An integer from 0, or `Infinity` for no bound. `0` refuses whatever cannot start at once. */
+  readonly maxQueued: number
+  /** The longest wait in milliseconds, from 0. `Infinity` waits without limit. */
+  readonly maxWait: number
+  /**
+   * When those who wait are turned away before `maxWait`, and the newest come first: see `AdmissionQueue.Options.codel`.
+   *
+   * @default undefined
+   */
+  readonly codel?: SheddingOptions | undefined
+  /**
+   * The shares of the partitions: see `AdmissionQueue.Options.partitions`.
+   *
+   * @default [1]
+   */
+  readonly partitions?: ReadonlyArray<number> | undefined
+  /**
+   * Finds the number of permits, from what the requests tell when they leave. `maxConcurrent` is the most it may be.
+   *
+   * @default undefined
+   */
+  readonly limit?: AdaptiveLimit | undefined
+  /**
+   * What says how near the process is to its limits. Whoever made it samples it.
+   *
+   * @default undefined
+   */
+  readonly signals?: LoadSignals | undefined
+  /** The monotonic clock in milliseconds. */
+  readonly now: () => number
+  /**
+   * A random number from 0 to 1, for the jitter of `retryAfterSeconds`.
+   *
+   * @default Math.random
+   */
+  readonly random?: (() => number) | undefined
+  /**
+   * Runs a function in a later turn of the event loop.
+   *
+   * @default setImmediate
+   */
+  readonly defer?: ((run: () => void) => void) | undefined
+  /**
+   * What this door shares with others: `maxConcurrent` and `maxQueued` then hold for all of them together.
+   *
+   * @default undefined
+   */
+  readonly budget?: Budget | undefined
+}
