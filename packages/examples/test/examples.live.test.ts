@@ -152,6 +152,21 @@ describe("examples", () => {
     )
   }
 
+  it.live("overload answers each of its classes", () =>
+    Effect.gen(function* () {
+      const { url } = yield* start("overload.ts")
+      const answers = [
+        yield* get(`${url}/orders`, { method: "POST" }),
+        yield* get(`${url}/exports/1`),
+        yield* get(`${url}/batch/1`)
+      ]
+      assert.deepStrictEqual(
+        answers.map(({ body }) => body),
+        ["ordered", "exported", "done"]
+      )
+    })
+  )
+
   it.live("multiloop answers from both of its loops, and from the next ones after SIGHUP", () =>
     Effect.gen(function* () {
       const { child, url } = yield* start("multiloop/main.ts")

@@ -219,8 +219,9 @@ export class Admission {
       visitor.admitted()
       return undefined
     }
-    // One that only waits for its turn, and will have a permit then, needs no place in the queue.
-    const needsPlace = bounded && this.#queue.running + this.#queue.queued >= this.#queue.limit
+    // One that only waits for its turn, and will have a permit then, needs no place in the queue. Of a budget nobody can know that.
+    const hasPermit = this.#budget === undefined && this.#queue.running + this.#queue.queued < this.#queue.limit
+    const needsPlace = bounded && !hasPermit
     const ticket = this.#queue.enqueue(visitor, now, classes[priority], partition, needsPlace)
     if (ticket.state !== "Waiting") {
       this.#refuse(visitor, "QueueFull", now)

@@ -1,0 +1,166 @@
+import { Priority } from "@spillway/http"
+import { RawClient } from "@spillway/http/testing"
+import { AdaptiveLimit } from "@spillway/runtime"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Latch, Layer } from "effect"
+import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { get, getRequest, router, soon, start, until } from "./fixture.ts"
+
+const ok = HttpServerResponse.text("ok")
+
+/** Burns the event loop for so many milliseconds. */
+const burn = (millis: number) =>
+  Effect.sync(() => {
+    for (const end = performance.now() + millis; performance.now() < end;);
+  })
+
+/** A server whose handlers wait, and the order in which they began. */
+const held = () => {
+  const release = Latch.makeUnsafe(false)
+  const began: Array<string> = []
+  const handler = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
+    began.push(url)
+    return Effect.as(release.await, ok)
+  })
+  return { release, began, app: HttpServer.serve(handler) }
+}
+
+describe("Server, overloaded,", () => {
+  it.live("starts the critical first, and lets the sheddable give way where there is no room", () =>
+    Effect.gen(function* () {
+      const { app, began, release } = held()
+      const priority = Priority.first([
+        Priority.byRoute({ "GET /orders/:id": "critical" }),
+        Priority.byHeader("purpose", { prefetch: "sheddable" })
+      ])
+      const server = yield* start(app, {
+        maxConcurrent: 1,
+        maxQueued: 2,
+        priority,
+        queueTarget: "10 seconds",
+        queueInterval: "1 minute"
+      })
+      const send = (path: string, init?: RequestInit) => Effect.forkChild(get(server.url(path), init))
+      const first = yield* send("/first")
+      yield* until(server, (stats) => stats.running === 1)
+      const prefetch = yield* send("/prefetch", { headers: { purpose: "prefetch" } })
+      yield* until(server, (stats) => stats.queued === 1)
+      const normal = yield* send("/normal")
+      yield* until(server, (stats) => stats.queued === 2)
+      const order = yield* send("/orders/1")
+      const shed = yield* soon(Fiber.join(prefetch))
+      assert.strictEqual(shed.status, 503)
+      yield* release.open
+      const others = yield* soon(Effect.forEach([first, normal, order], (fiber) => Fiber.join(fiber)))
+      assert.deepStrictEqual(
+        others.map(({ status }) => status),
+        [200, 200, 200]
+      )
+      assert.deepStrictEqual(began, ["/first", "/orders/1", "/normal"])
+    })
+  )
+
+  it.live("keeps the share of a partition although another has all permits", () =>
+    Effect.gen(function* () {
+      const { app, began, release } = held()
+      const server = yield* start(app, {
+        maxConcurrent: 4,
+        partitions: { default: 3, batch: 1 },
+        partition: ({ url }) => (url === "/batch" ? "batch" : undefined)
+      })
+      const fibers = yield* Effect.forEach(["/", "/", "/", "/"], (path) => Effect.forkChild(get(server.url(path))))
+      yield* until(server, (stats) => stats.running === 4)
+      const batch = yield* Effect.forkChild(get(server.url("/batch")))
+      yield* until(server, (stats) => stats.running === 5)
+      assert.strictEqual(began.at(-1), "/batch")
+      yield* release.open
+      yield* soon(Effect.forEach([...fibers, batch], (fiber) => Fiber.join(fiber)))
+      yield* until(server, (stats) => stats.running === 0)
+    })
+  )
+
+  it.live("refuses for a signal, names it, and lets the critical and the probes pass", () =>
+    Effect.gen(function* () {
+      const routes = Layer.mergeAll(HttpRouter.add("GET", "/", ok), HttpRouter.add("GET", "/livez", ok))
+      const server = yield* start(router(routes), {
+        priority: Priority.first([Priority.byHeader("x-priority")]),
+        signals: [{ name: "memory", sample: () => 1, start: 0.1, full: 0.2, smoothing: 0 }]
+      })
+      const status = (path: string, headers: Record<string, string> = {}) =>
+        Effect.map(get(server.url(path), { headers }), (answer) => [answer.status, answer.body] as const)
+      const [refused, body] = yield* soon(Effect.repeat(status("/"), { until: ([status]) => status === 503 }))
+      assert.strictEqual(refused, 503)
+      assert.include(body, "(memory)")
+      assert.strictEqual((yield* status("/", { "x-priority": "critical" }))[0], 200)
+      assert.strictEqual((yield* status("/livez"))[0], 200)
+    })
+  )
+
+  it.live("keeps the connection of one that it refuses, and answers what is pipelined behind", () =>
+    Effect.gen(function* () {
+      const { app, release } = held()
+      const server = yield* start(app, { maxConcurrent: 1, maxQueued: 0 })
+      const first = yield* Effect.forkChild(get(server.url("/")))
+      yield* until(server, (stats) => stats.running === 1)
+      const client = yield* RawClient.connect(server)
+      const refusals = (text: string) => text.split("HTTP/1.1 503").length - 1
+      for (const path of ["/a", "/b"]) {
+        yield* client.write(getRequest(path))
+        yield* soon(client.receivedUntil('try again later"}'))
+      }
+      yield* client.write(getRequest("/c") + getRequest("/d") + getRequest("/e"))
+      yield* soon(
+        Effect.repeat(
+          Effect.tap(client.received, () => Effect.sleep(2)),
+          { until: (text) => refusals(text) === 5 }
+        )
+      )
+      const text = yield* client.received
+      assert.strictEqual(text.match(/connection: keep-alive/gi)?.length, 5)
+      yield* release.open
+      yield* soon(Fiber.join(first))
+      yield* client.write(getRequest("/f", "Connection: close\r\n"))
+      yield* soon(client.receivedUntil("HTTP/1.1 200 OK"))
+      yield* until(server, (stats) => stats.running === 0)
+    })
+  )
+
+  it.live("answers a probe between two handlers that burn the event loop, however many wait", () =>
+    Effect.gen(function* () {
+      let burnt = 0
+      const busy = Effect.tap(burn(20), () => Effect.sync(() => void burnt++))
+      const routes = Layer.mergeAll(
+        HttpRouter.add("GET", "/", Effect.as(busy, ok)),
+        HttpRouter.add("GET", "/livez", ok)
+      )
+      const server = yield* start(router(routes))
+      const probe = yield* RawClient.connect(server)
+      const clients = yield* Effect.forEach(Array.from({ length: 50 }), () => RawClient.connect(server))
+      yield* Effect.forEach(clients, (client) => client.write(getRequest("/")), { discard: true })
+      yield* probe.write(getRequest("/livez"))
+      yield* soon(probe.receivedUntil("ok"))
+      assert.isBelow(burnt, 50)
+      yield* soon(Effect.forEach(clients, (client) => client.receivedUntil("\r\n\r\n"), { discard: true }))
+      const answers = yield* Effect.forEach(clients, (client) => client.received)
+      const refused = answers.filter((text) => text.startsWith("HTTP/1.1 503")).length
+      assert.strictEqual(burnt + refused, 50)
+      // All came at once, and it takes a second to serve them.
+      assert.isAbove(refused, 0)
+    })
+  )
+
+  it.live("lowers the limit for answers that fail, and raises nothing above maxConcurrent", () =>
+    Effect.gen(function* () {
+      const app = HttpServer.serve(Effect.succeed(HttpServerResponse.empty({ status: 500 })))
+      const server = yield* start(app, {
+        maxConcurrent: 30,
+        concurrencyLimit: () =>
+          AdaptiveLimit.make(AdaptiveLimit.aimd({ initial: 100, min: 5, max: 100 }), { duration: 1, samples: 1 })
+      })
+      assert.strictEqual((yield* server.stats).limit, 30)
+      yield* soon(
+        Effect.repeat(Effect.andThen(get(server.url("/")), server.stats), { until: ({ limit }) => limit === 5 })
+      )
+    })
+  )
+})
