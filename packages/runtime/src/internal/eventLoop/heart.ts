@@ -32,8 +32,8 @@ const resourceLimits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4
 /** How long the end of the process waits for the inspector to be let go, in milliseconds: a few looks. */
 const exitWait = 500
 
-// Built, this file and its neighbour are .js. Not a literal, which bundlers and the check of the package would take for a fixed path.
-const watchFile = new URL(`./watch${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
+/** The neighbour of this file: both are .ts here and .js in the package. */
+const watchFile = new URL(import.meta.url.replace(/heart(?=\.[jt]s$)/, "watch"))
 
 /** Processor time of this thread in milliseconds. Node 22 does not have it. */
 const threadCpu = (): number | undefined => {
