@@ -51,6 +51,7 @@ const runOpen = Effect.fnUntraced(function* (stream: OpenStream) {
       rate,
       seed,
       connections,
+      connection: stream.clients === "own" ? "new" : "keep-alive",
       arrivals: "poisson",
       duration: seconds * 1000,
       patience: patienceMillis,
@@ -83,7 +84,9 @@ const runOpen = Effect.fnUntraced(function* (stream: OpenStream) {
 
 const runClosed = (stream: ClosedStream): Effect.Effect<StreamReport> =>
   Effect.callback((resume) => {
-    const request = Buffer.from(`GET ${stream.path} HTTP/1.1\r\nHost: ${host}:${port}\r\n\r\n`)
+    const own = stream.clients === "own"
+    const close = own ? "Connection: close\r\n" : ""
+    const request = Buffer.from(`GET ${stream.path} HTTP/1.1\r\nHost: ${host}:${port}\r\n${close}\r\n`)
     const start = performance.now()
     const [accepted, statuses]: [Array<number>, Record<string, number>] = [[], {}]
     let [offered, refused, broken, open] = [0, 0, 0, stream.connections]
@@ -94,7 +97,9 @@ const runClosed = (stream: ClosedStream): Effect.Effect<StreamReport> =>
       const counts = { offered, refused, broken, statuses, timedOut: 0, late: 0 }
       resume(Effect.succeed({ name: stream.name, goodput, ...counts, lagMillis, latencyMillis }))
     }
-    const loop = (connection: Connection): void => {
+    const loop = (last: Connection | undefined): void => {
+      if (own) last?.end()
+      const connection = own || last === undefined ? new Connection({ host, port }) : last
       const sentAt = performance.now() - start
       if (sentAt >= stream.seconds * 1000) {
         connection.end()
@@ -114,7 +119,7 @@ const runClosed = (stream: ClosedStream): Effect.Effect<StreamReport> =>
         setTimeout(loop, pauseAfterRefusal, connection)
       })
     }
-    for (let i = 0; i < stream.connections; i++) loop(new Connection({ host, port }))
+    for (let i = 0; i < stream.connections; i++) loop(undefined)
   })
 
 const say = (text: string) => Effect.sync(() => process.stdout.write(`${text}\n`))

@@ -8,10 +8,12 @@ import type { FairnessReport } from "./scenarios/fairness.ts"
 import type { RecoveryReport } from "./scenarios/recovery.ts"
 import type { SheddingReport } from "./scenarios/shedding.ts"
 import type { Step, StepsReport } from "./scenarios/steps.ts"
+import { maxStealPercent } from "./steal.ts"
 import type { StreamReport } from "./streams.ts"
 
 export interface Scenarios {
   readonly cpu?: StepsReport
+  readonly strangers?: StepsReport
   readonly offloaded?: StepsReport
   readonly sleep?: StepsReport
   readonly recovery?: RecoveryReport
@@ -69,8 +71,19 @@ const chart = (report: StepsReport): string => {
 const folder = new URL("../results/", import.meta.url)
 const file = new URL("overload.json", folder)
 
-/** What was not measured this time stays as it was. */
-export const writeReport = (machine: Machine, measured: Scenarios): void => {
+/** Whether so much CPU time was stolen while it was measured that it says nothing. */
+const isDisturbed = ({ stealPercent }: { readonly stealPercent: number | undefined }): boolean =>
+  (stealPercent ?? 0) > maxStealPercent
+
+/** What was not measured this time stays as it was, and so does what was disturbed. Returns the names of the latter. */
+export const writeReport = (machine: Machine, all: Scenarios): ReadonlyArray<string> => {
+  const entries = Object.entries(all) as ReadonlyArray<[string, { readonly stealPercent: number | undefined }]>
+  const [disturbed, good] = [true, false].map((bad) => entries.filter(([, report]) => isDisturbed(report) === bad))
+  if (good!.length > 0) write(machine, Object.fromEntries(good!) as Scenarios)
+  return disturbed!.map(([name]) => name)
+}
+
+const write = (machine: Machine, measured: Scenarios): void => {
   mkdirSync(folder, { recursive: true })
   const before = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as OverloadReport).scenarios : {}
   const report: OverloadReport = { scenario: "overload", machine, scenarios: { ...before, ...measured } }

@@ -1,5 +1,6 @@
 /** A server in a process and on a core of its own, and load on it from another one. */
 import { execFile, spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
@@ -14,6 +15,18 @@ export interface Measured {
   readonly serverCpu: number
   /** CPU time of the generator a second. */
   readonly loadCpu: number
+  /** About the CPU time a second that other programs of this machine took meanwhile; 0 where Linux does not say. */
+  readonly otherCpu: number
+}
+
+/** CPU seconds of all programs so far: user, nice, system, and interrupts. */
+const busySeconds = (): number => {
+  try {
+    const fields = readFileSync("/proc/stat", "utf8").split("\n", 1)[0]!.trim().split(/\s+/).slice(1).map(Number)
+    return [0, 1, 2, 5, 6].reduce((sum, i) => sum + fields[i]!, 0) / 100
+  } catch {
+    return 0
+  }
 }
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
@@ -38,7 +51,10 @@ const start = async (name: ServerName, options: object | undefined): Promise<Ser
 export const warmed = (path: string, streams: ReadonlyArray<Stream>): ReadonlyArray<Stream> => {
   const [seconds, pause] = [0.6, 0.2]
   const later = streams.map((stream) => ({ ...stream, after: (stream.after ?? 0) + seconds + pause }))
-  return [...later, { kind: "closed", name: "warm-up", path, seconds, warmUp: seconds, connections: 4 }]
+  return [
+    ...later,
+    { kind: "closed", name: "warm-up", path, seconds, warmUp: seconds, connections: 4, clients: "kept" }
+  ]
 }
 
 /** Puts load on a server until all of its streams have ended. */
@@ -49,17 +65,19 @@ export const load = async (server: ServerProcess, streams: ReadonlyArray<Stream>
     stdio: ["ignore", "pipe", "inherit"],
     timeout: (seconds + 30) * 1000
   })
-  const marks = { begin: [0, 0], end: [0, 0] }
+  const marks = { begin: [0, 0, 0], end: [0, 0, 0] }
   const since = performance.now()
   for await (const line of createInterface({ input: child.stdout })) {
     if (line === "begin" || line === "end") {
-      marks[line] = [server.cpuSeconds(), performance.now() / 1000]
+      marks[line] = [server.cpuSeconds(), performance.now() / 1000, busySeconds()]
       continue
     }
     const report = JSON.parse(line) as LoadReport
-    const [cpu, wall] = [0, 1].map((i) => marks.end[i]! - marks.begin[i]!)
+    const [cpu, wall, busy] = [0, 1, 2].map((i) => marks.end[i]! - marks.begin[i]!)
     const loadCpu = report.cpuSeconds / ((performance.now() - since) / 1000)
-    return { streams: report.streams, serverCpu: cpu! / wall!, loadCpu }
+    const serverCpu = cpu! / wall!
+    const otherCpu = Math.max(0, busy! / wall! - serverCpu - loadCpu)
+    return { streams: report.streams, serverCpu, loadCpu, otherCpu }
   }
   throw new Error("the load generator ended without a report")
 }

@@ -1,9 +1,11 @@
 /**
  * What is measured, and for how long. `npm run bench -- overload [quick] [scenario …] [server …]`: without names all of them; `quick` takes
- * about two minutes, leaves out Fastify alone and stock unless they are named, and writes no results; neither does a run with only some of
- * the servers. The whole takes about ten minutes; scenarios that are not named keep their last results.
+ * about three minutes, leaves out Fastify alone and stock unless they are named, and writes no results; neither does a run with only some of
+ * the servers. The whole takes about twenty minutes; scenarios that are not named keep their last results.
+ *
+ * `npm run bench -- overload tune [quick] [server …]` tries the settings of the servers instead: see `tune.ts`.
  */
-export const scenarioNames = ["cpu", "offloaded", "sleep", "recovery", "fairness", "shedding"] as const
+export const scenarioNames = ["cpu", "strangers", "offloaded", "sleep", "recovery", "fairness", "shedding"] as const
 export type ScenarioName = (typeof scenarioNames)[number]
 
 export const serverNames = ["ours", "fastify", "under-pressure", "piscina", "stock"] as const
@@ -16,6 +18,8 @@ export interface Plan {
   readonly multiples: ReadonlyArray<number>
   /** Seconds of one step, its warm-up included. */
   readonly seconds: number
+  /** Those at its beginning that are not counted. */
+  readonly warmUp: number
 }
 
 /**
@@ -32,29 +36,27 @@ export const offloadedPatienceMillis = 2000
 /** The server's only core, and the generator's. */
 export const cores = { server: 0, load: 1 }
 
-/** What one core of the generator offers at most; steps beyond it are offered this much and marked. */
-export const maxRate = 12_000
-
 const isOneOf = <A extends string>(names: ReadonlyArray<A>, name: string): name is A => names.includes(name as A)
 
 const parse = (args: ReadonlyArray<string>) => {
-  const unknown = args.filter((arg) => ![...scenarioNames, ...serverNames, "quick"].includes(arg))
+  const unknown = args.filter((arg) => ![...scenarioNames, ...serverNames, "quick", "tune"].includes(arg))
   if (unknown.length > 0) {
-    const known = `quick, ${scenarioNames.join(", ")}, ${serverNames.join(", ")}`
+    const known = `quick, tune, ${scenarioNames.join(", ")}, ${serverNames.join(", ")}`
     throw new Error(`overload: ${unknown.join(", ")} is none of ${known}`)
   }
   const scenarios = args.filter((arg) => isOneOf(scenarioNames, arg))
   const servers = args.filter((arg) => isOneOf(serverNames, arg))
-  const quick = args.includes("quick")
+  const [quick, tune] = [args.includes("quick"), args.includes("tune")]
   const usual: ReadonlyArray<ServerName> = quick ? ["ours", "under-pressure", "piscina"] : serverNames
   return {
     quick,
+    tune,
     scenarios: scenarios.length > 0 ? scenarios : scenarioNames,
     servers: servers.length > 0 ? servers : usual
   }
 }
 
-export const { quick, scenarios, servers } = parse(process.argv.slice(2))
+export const { quick, scenarios, servers, tune } = parse(process.argv.slice(2))
 
 /** Whether the results are kept. */
 export const isComplete = !quick && servers.length === serverNames.length
@@ -64,17 +66,20 @@ const all = [0.5, 1, 2, 5, 10]
 /** `OVERLOAD_ROUNDS=2` measures everything twice as often, in twice the time. */
 const more = Number(process.env["OVERLOAD_ROUNDS"] ?? 1)
 
-export const plans: Readonly<Record<"cpu" | "offloaded" | "sleep", Plan>> = quick
+export const plans: Readonly<Record<"cpu" | "strangers" | "offloaded" | "sleep", Plan>> = quick
   ? {
-      cpu: { rounds: 1, multiples: [1, 2, 5, 10], seconds: 3.5 },
-      offloaded: { rounds: 1, multiples: [5], seconds: 4 },
-      sleep: { rounds: 1, multiples: [1], seconds: 3 }
+      cpu: { rounds: 1, multiples: [1, 2, 5, 10], seconds: 3.5, warmUp },
+      strangers: { rounds: 1, multiples: [2, 5, 10], seconds: 3.5, warmUp },
+      offloaded: { rounds: 1, multiples: [5], seconds: 4, warmUp },
+      sleep: { rounds: 1, multiples: [2, 10], seconds: 3.5, warmUp }
     }
   : {
-      cpu: { rounds: 2 * more, multiples: all, seconds: 3.5 },
-      offloaded: { rounds: more, multiples: all, seconds: 4 },
-      // Five times what these carry is more than one core can offer.
-      sleep: { rounds: more, multiples: [1, 2], seconds: 3.5 }
+      // Connections are lost one patience after the other: a server that only loses looks well for some seconds.
+      cpu: { rounds: 2 * more, multiples: all, seconds: 6, warmUp },
+      strangers: { rounds: more, multiples: all, seconds: 4, warmUp },
+      // Its p99 of `/fast` is compared: that takes some hundreds of answers, and more than one round.
+      offloaded: { rounds: 3 * more, multiples: all, seconds: 6, warmUp },
+      sleep: { rounds: more, multiples: all, seconds: 4, warmUp }
     }
 
 export const recovery = quick ? { rounds: 1, overloaded: 3, after: 3 } : { rounds: more, overloaded: 10, after: 4 }

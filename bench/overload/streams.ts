@@ -1,4 +1,19 @@
-/** What the load generator is asked for and what it reports. */
+/**
+ * What the load generator is asked for and what it reports.
+ *
+ * Its clients do not wait for each other: requests become due at random times (Poisson), whatever became of those before. A client whose
+ * patience is over closes its connection. All that it had sent is still in the server's kernel then, and a server that does not look learns of
+ * it only when it answers.
+ */
+
+/**
+ * `kept`: a request takes a connection that is idle, or opens one, as the pool of a proxy does; only the requests that time out cost one.
+ * `own`: each request has a connection of its own, as if each came from somebody else. That is much harder: node accepts one connection in a
+ * turn of its event loop, so that a server that runs a handler in each turn accepts as slowly as it runs handlers, the kernel's backlog (511)
+ * becomes its queue, and those at its head have long gone.
+ */
+export type Clients = "kept" | "own"
+
 interface Common {
   readonly name: string
   readonly path: string
@@ -9,6 +24,7 @@ interface Common {
   /** Seconds at its beginning, or all, that are not measured: connections open, queues fill, patience ends for the first time. */
   readonly warmUp: number
   readonly connections: number
+  readonly clients: Clients
 }
 
 /** Requests become due independently of each other, at so many a second on average, whatever becomes of them. */

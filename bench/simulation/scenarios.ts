@@ -138,6 +138,18 @@ const hanging: Scenario = mixed("a tenth hangs", {
   ]
 })
 
+/** Nothing is overloaded: what fails, fails for a reason of its own, as fast as the rest succeeds. */
+const failing: Scenario = mixed("three in five fail", {
+  initial: 1024,
+  slots: Infinity,
+  service: () => 20,
+  phases: [
+    { name: "normal", seconds: 20, offered: 400, capacity: Infinity },
+    { name: "three in five fail", seconds: 40, offered: 400, capacity: 160, change: set({ failing: 0.6 }) },
+    { name: "normal again", seconds: 20, offered: 400, capacity: Infinity, change: set({ failing: 0 }) }
+  ]
+})
+
 const herd: Scenario = {
   ...single,
   name: "a million clients at once",
@@ -166,5 +178,6 @@ export const scenarios: ReadonlyArray<Scenario> = [
   mixed("mixed routes, limit at 1024", { initial: 1024 }),
   mixed("mixed routes, limit at 50", { initial: 50 }),
   hanging,
+  failing,
   herd
 ]

@@ -26,7 +26,7 @@ export interface FairnessReport {
 
 const measure = async (name: ServerName, round: number): Promise<Fairness> => {
   const capacity = await cpuCapacity(name)
-  const kind = { path, patienceMillis }
+  const kind = { path, patienceMillis, clients: "kept" as const }
   const streams = (["sheddable", "critical"] as const).map((priority, i) => ({
     ...open(kind, offered[priority] * capacity, fairness.seconds, 10 * (round + 1) + i),
     name: priority,

@@ -42,7 +42,7 @@ const summarize = (capacity: number, bins: ReadonlyArray<Bin>): Recovery => {
 const measure = async (name: ServerName, round: number): Promise<Recovery> => {
   const capacity = await cpuCapacity(name)
   const { after, overloaded } = recovery
-  const kind = { path, patienceMillis }
+  const kind = { path, patienceMillis, clients: "kept" as const }
   const overload = { ...open(kind, multiple * capacity, overloaded, round + 1), name: "overload" }
   const calm = { ...open(kind, normal * capacity, after, round + 100), name: "normal", after: overloaded, bins: true }
   const { streams } = await withServer(name, (server) => load(server, warmed(path, [overload, { ...calm, warmUp: 0 }])))

@@ -7,6 +7,7 @@ import { spread } from "../../support/statistics.ts"
 import type { Spread } from "../../support/statistics.ts"
 import { withServer } from "../run.ts"
 import { cores, servers, shedding } from "../settings.ts"
+import type { Changed } from "../servers/ours.ts"
 import type { ServerName } from "../settings.ts"
 
 const connections = 64
@@ -56,7 +57,7 @@ const costOf = async (server: ServerProcess, refuses: boolean) => {
 }
 
 /** Nothing is let in but one request, which is inside until the server ends. */
-const closedDoor = { maxConcurrent: 1, maxQueued: 0, requestDeadline: "10 minutes" }
+const closedDoor: Changed = { server: { maxConcurrent: 1, maxQueued: 0, requestDeadline: "10 minutes" } }
 
 const takeTheOnlyPlace = async (server: ServerProcess): Promise<void> => {
   const path = `http://127.0.0.1:${server.port}`
@@ -86,7 +87,7 @@ const costOfRefusal: Readonly<Partial<Record<ServerName, () => ReturnType<typeof
         await wrk(server.port, 1)
         return costOf(server, true)
       },
-      { maxRssBytes: 1 }
+      { maxRssBytes: 1, sampleInterval: 100 }
     )
 }
 

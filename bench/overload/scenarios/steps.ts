@@ -1,31 +1,24 @@
 /** Offered load in multiples of a server's own capacity: useless work, useful work, and what its clients wait. */
+import { sleepLimit, slots } from "../dependency.ts"
 import { watchSteal } from "../../support/machine.ts"
 import { interleave, load, warmed, withServer } from "../run.ts"
 import type { Measured } from "../run.ts"
-import {
-  capacityWarmUp,
-  maxRate,
-  offloadedPatienceMillis,
-  patienceMillis,
-  plans,
-  servers,
-  warmUp
-} from "../settings.ts"
+import { capacityWarmUp, offloadedPatienceMillis, patienceMillis, plans, servers, warmUp } from "../settings.ts"
 import type { Plan, ServerName } from "../settings.ts"
-import type { ClosedStream, OpenStream, StreamReport } from "../streams.ts"
+import type { Changed } from "../servers/ours.ts"
+import type { Clients, ClosedStream, OpenStream, StreamReport } from "../streams.ts"
 
 export interface Step {
   /** Of the capacity; 0 is the stream beside it alone. */
   readonly multiple: number
   /** Requests a second, 0 for none. */
   readonly rate: number
-  /** The generator could not offer more. */
-  readonly limited: boolean
   readonly main: StreamReport | undefined
   /** `/fast`, where it is measured beside. */
   readonly beside: StreamReport | undefined
   readonly serverCpu: number
   readonly loadCpu: number
+  readonly otherCpu: number
 }
 
 export interface StepsRound {
@@ -41,11 +34,14 @@ export interface StepsReport {
   readonly results: ReadonlyArray<{ readonly name: ServerName; readonly rounds: ReadonlyArray<StepsRound> }>
 }
 
-interface Kind {
-  readonly name: "cpu" | "offloaded" | "sleep"
+export interface Kind {
+  readonly name: "cpu" | "strangers" | "offloaded" | "sleep"
   readonly path: string
   readonly servers: ReadonlyArray<ServerName>
   readonly patienceMillis: number
+  readonly clients: Clients
+  /** In what our server differs from its defaults. */
+  readonly ours?: Changed
   /** Connections of the closed loop: as few as keep the server busy. */
   readonly callers: number
   /** Requests a second for `/fast` beside it. */
@@ -54,25 +50,39 @@ interface Kind {
 
 const onLoop: ReadonlyArray<ServerName> = ["ours", "fastify", "under-pressure", "stock"]
 
-const kinds = {
-  cpu: { name: "cpu", path: "/cpu?ms=5", servers: onLoop, patienceMillis, callers: 4, fast: 0 },
+const cpu = { path: "/cpu?ms=5", servers: onLoop, patienceMillis, callers: 4, fast: 0 }
+
+export const kinds = {
+  cpu: { ...cpu, name: "cpu", clients: "kept" },
+  strangers: { ...cpu, name: "strangers", clients: "own" },
   offloaded: {
     name: "offloaded",
     path: "/cpu?ms=20&offload",
     servers: ["ours", "piscina", "stock"],
     patienceMillis: offloadedPatienceMillis,
+    clients: "kept",
     callers: 3,
     fast: 100
   },
-  sleep: { name: "sleep", path: "/sleep?ms=100", servers: onLoop, patienceMillis, callers: 1500, fast: 0 }
+  sleep: {
+    name: "sleep",
+    path: "/sleep?ms=100",
+    servers: onLoop,
+    patienceMillis,
+    clients: "kept",
+    ours: { server: { maxConcurrent: sleepLimit } },
+    callers: slots + 4,
+    fast: 0
+  }
 } as const satisfies Record<string, Kind>
 
 /** So many that all requests of one patience find one, and a few more. */
 const connectionsFor = (rate: number, patience: number) =>
   Math.min(8000, Math.ceil((rate * patience * 1.2) / 1000) + 50)
 
-const closed = ({ callers, path }: Kind, seconds: number): ClosedStream => ({
+const closed = ({ callers, clients, path }: Kind, seconds: number): ClosedStream => ({
   kind: "closed",
+  clients,
   name: "capacity",
   path,
   seconds,
@@ -81,7 +91,7 @@ const closed = ({ callers, path }: Kind, seconds: number): ClosedStream => ({
 })
 
 export const open = (
-  kind: Pick<Kind, "path" | "patienceMillis">,
+  kind: Pick<Kind, "path" | "patienceMillis" | "clients">,
   rate: number,
   seconds: number,
   seed: number
@@ -94,47 +104,69 @@ export const open = (
   seconds,
   warmUp,
   patienceMillis: kind.patienceMillis,
+  clients: kind.clients,
   connections: connectionsFor(rate, kind.patienceMillis)
 })
 
 const fastBeside = (kind: Kind, seconds: number, seed: number) =>
-  kind.fast === 0 ? [] : [open({ path: "/fast", patienceMillis }, kind.fast, seconds, 1000 + seed)]
+  kind.fast === 0 ? [] : [open({ path: "/fast", patienceMillis, clients: "kept" }, kind.fast, seconds, 1000 + seed)]
+
+/** As JSON for the server: `options` for one of the peers, and for ours, unless the scenario has its own. */
+const optionsOf = (name: ServerName, { ours }: Kind, options?: object) =>
+  options ?? (name === "ours" ? ours : undefined)
 
 /** With what runs beside it, and a first second in which the code is compiled. */
 export const measureCapacity = (name: ServerName, kind: Kind, seconds: number): Promise<number> =>
-  withServer(name, async (server) => {
-    const beside = fastBeside(kind, capacityWarmUp + seconds, 0).map((fast) => ({ ...fast, warmUp: capacityWarmUp }))
-    const { streams } = await load(server, [closed(kind, capacityWarmUp + seconds), ...beside])
-    return streams[0]!.goodput
-  })
+  withServer(
+    name,
+    async (server) => {
+      const beside = fastBeside(kind, capacityWarmUp + seconds, 0).map((fast) => ({ ...fast, warmUp: capacityWarmUp }))
+      const { streams } = await load(server, [closed(kind, capacityWarmUp + seconds), ...beside])
+      return streams[0]!.goodput
+    },
+    optionsOf(name, kind)
+  )
 
-const toStep = (multiple: number, rate: number, limited: boolean, { loadCpu, serverCpu, streams }: Measured): Step => ({
+const toStep = (multiple: number, rate: number, { loadCpu, otherCpu, serverCpu, streams }: Measured): Step => ({
   multiple,
   rate,
-  limited,
   main: rate === 0 ? undefined : streams[0],
   beside: streams[rate === 0 ? 0 : 1],
   serverCpu,
-  loadCpu
+  loadCpu,
+  otherCpu
 })
 
-const measureStep = (name: ServerName, kind: Kind, capacity: number, multiple: number, plan: Plan, round: number) =>
-  withServer(name, async (server) => {
-    const rate = Math.min(maxRate, capacity * multiple)
-    const main = rate === 0 ? [] : [open(kind, rate, plan.seconds, round + 1)]
-    const measured = await load(server, warmed(kind.path, [...main, ...fastBeside(kind, plan.seconds, round + 1)]))
-    return toStep(multiple, rate, rate < capacity * multiple, measured)
-  })
+export interface Offer {
+  readonly capacity: number
+  readonly multiple: number
+  readonly seconds: number
+  readonly seed: number
+}
 
-const describe = ({ beside, limited, loadCpu, main, multiple, rate, serverCpu }: Step): string => {
+/** Offers a multiple of a capacity to a new server. */
+export const measureStep = (name: ServerName, kind: Kind, offer: Offer, options?: object): Promise<Step> =>
+  withServer(
+    name,
+    async (server) => {
+      const { capacity, multiple, seconds, seed } = offer
+      const rate = capacity * multiple
+      const main = rate === 0 ? [] : [open(kind, rate, seconds, seed)]
+      const measured = await load(server, warmed(kind.path, [...main, ...fastBeside(kind, seconds, seed)]))
+      return toStep(multiple, rate, measured)
+    },
+    optionsOf(name, kind, options)
+  )
+
+export const describe = ({ beside, loadCpu, main, multiple, otherCpu, rate, serverCpu }: Step): string => {
   const millis = (value: number | undefined) => value?.toFixed(1) ?? "-"
   const part = ({ broken, goodput, lagMillis, latencyMillis, offered, refused, timedOut }: StreamReport) =>
     `${goodput.toFixed(1)} useful/s, p50 ${millis(latencyMillis?.p50)} p99 ${millis(latencyMillis?.p99)} ms; of ${offered} ` +
     `${refused} refused, ${timedOut} timed out, ${broken} broken; lag p99 ${millis(lagMillis.p99)} ms`
   return (
-    `  ${String(multiple).padStart(4)}x ${rate.toFixed(0).padStart(5)}/s${limited ? " (limited)" : ""}: ` +
+    `  ${String(multiple).padStart(4)}x ${rate.toFixed(0).padStart(5)}/s: ` +
     `${main === undefined ? "" : part(main)}${beside === undefined ? "" : ` | /fast ${part(beside)}`} | ` +
-    `CPU ${serverCpu.toFixed(2)}, generator ${loadCpu.toFixed(2)}`
+    `CPU ${serverCpu.toFixed(2)}, generator ${loadCpu.toFixed(2)}, others ${otherCpu.toFixed(2)}`
   )
 }
 
@@ -144,7 +176,7 @@ const measureServer = async (name: ServerName, kind: Kind, plan: Plan, round: nu
   console.log(`${kind.name}, ${name}, round ${round + 1}: capacity ${capacity.toFixed(1)}/s`)
   const steps: Array<Step> = []
   for (const multiple of kind.fast === 0 ? plan.multiples : [0, ...plan.multiples]) {
-    const step = await measureStep(name, kind, capacity, multiple, plan, round)
+    const step = await measureStep(name, kind, { capacity, multiple, seconds: plan.seconds, seed: round + 1 })
     console.log(describe(step))
     steps.push(step)
   }

@@ -3,22 +3,52 @@ import * as Server from "@spillway/http/Server"
 import type * as ServerOptions from "@spillway/http/ServerOptions"
 import * as Offload from "@spillway/runtime/Offload"
 import * as Main from "@spillway/runtime/Main"
-import { Console, Effect, Layer } from "effect"
+import { Console, Effect, Layer, Metric } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Tasks } from "../contract.ts"
 import { routes } from "./routes.ts"
 
 class TasksOffload extends Offload.Service<TasksOffload>()("bench/Overload", Tasks) {}
 
+/** The options in which a scenario differs. */
+export interface Changed {
+  readonly server?: Partial<ServerOptions.Options>
+  /** Instead of `queue`. */
+  readonly offload?: Partial<Offload.Options>
+}
+
 const worker = new URL("../workers/ours.worker.ts", import.meta.url)
-const offload = TasksOffload.layerThreads({ worker, workers: 1 })
+
+/**
+ * What `Offload` has for a pool behind a server. Without it tasks are served in order, and at 5 times what a thread carries each has waited for
+ * about as long as clients do: half of what is done is too late (measured: 19 of 45/s). `overload tune` compares it.
+ */
+const queue: Partial<Offload.Options> = { codel: {} }
 
 /** What every scenario starts with: the defaults, and the header by which its clients say how urgent they are. */
 const options: ServerOptions.Options = { port: 0, priority: Priority.first([Priority.byHeader("x-priority")]) }
 
-/** `changed`: the options in which a scenario differs, as JSON. */
+/** Counters that are not 0, by name and attributes: where requests were refused and why, and what became of tasks and threads. */
+const readCounters = Effect.map(Metric.snapshot, (metrics) =>
+  Object.fromEntries(
+    metrics.flatMap(({ attributes, id, state, type }) =>
+      type === "Counter" && Number(state.count) > 0
+        ? [[[id, ...Object.values(attributes ?? {})].join(" "), Number(state.count)]]
+        : []
+    )
+  )
+)
+
+/** Whoever started the server may ask for them: `ServerProcess.ask`. */
+const tellCounters = Effect.sync(() => {
+  process.on("message", () => process.send?.(Effect.runSync(readCounters)))
+  // Nobody waits for questions: the server ends when it is told to.
+  process.channel?.unref()
+})
+
+/** `changed`: as JSON. */
 export const run = (changed = "{}"): void => {
-  const server = Server.layer({ ...options, ...(JSON.parse(changed) as Partial<ServerOptions.Options>) })
+  const { offload, server } = JSON.parse(changed) as Changed
   const announce = Layer.effectDiscard(HttpServer.addressFormattedWith((url) => Console.log(url)))
   const app = Layer.unwrap(
     Effect.map(TasksOffload, ({ burn }) =>
@@ -28,5 +58,10 @@ export const run = (changed = "{}"): void => {
       )
     )
   )
-  Layer.mergeAll(app, announce).pipe(Layer.provide(offload), Layer.provide(server), Layer.launch, Main.run)
+  Layer.mergeAll(app, announce, Layer.effectDiscard(tellCounters)).pipe(
+    Layer.provide(TasksOffload.layerThreads({ worker, workers: 1, ...(offload ?? queue) })),
+    Layer.provide(Server.layer({ ...options, ...server })),
+    Layer.launch,
+    Main.run
+  )
 }

@@ -1,17 +1,25 @@
 /** The routes of both Effect servers. Only the pool behind `/cpu?offload` is each one's own. */
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { ask } from "../dependency.ts"
 import { burn } from "../work.ts"
 
 const millis = Effect.map(HttpServerRequest.ParsedSearchParams, ({ ms }) => Number(ms))
 const answer = HttpServerResponse.text
+const busy = answer("busy", { status: 503, headers: { "retry-after": "1" } })
 
 export const routes = (offload: (millis: number) => Effect.Effect<number, unknown>) => {
   const cpu = Effect.gen(function* () {
     const { ms, offload: elsewhere } = yield* HttpServerRequest.ParsedSearchParams
     return answer(String(elsewhere === undefined ? burn(Number(ms)) : yield* offload(Number(ms))))
   })
-  const sleep = Effect.flatMap(millis, (millis) => Effect.as(Effect.sleep(millis), answer("slept")))
+  const sleep = Effect.flatMap(millis, (millis) =>
+    Effect.callback<HttpServerResponse.HttpServerResponse>((resume) => {
+      const leave = ask(millis, () => resume(Effect.succeed(answer("slept"))))
+      if (leave === undefined) return void resume(Effect.succeed(busy))
+      return Effect.sync(leave)
+    })
+  )
   return Layer.mergeAll(
     HttpRouter.add("GET", "/hello", answer("Hello!")),
     HttpRouter.add("GET", "/fast", answer("fast")),

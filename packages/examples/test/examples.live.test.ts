@@ -1,42 +1,6 @@
-import { spawn } from "node:child_process"
-import { once } from "node:events"
-import { createInterface } from "node:readline"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-
-/** Starts an example as its reader would, on a free port, and ends it as a supervisor would: it must exit with 0. */
-const start = (example: string, env: Record<string, string> = {}) =>
-  Effect.acquireRelease(
-    Effect.promise(async () => {
-      const file = new URL(`../src/${example}`, import.meta.url).pathname
-      const child = spawn(process.execPath, [file], {
-        env: { ...process.env, PORT: "0", ...env },
-        stdio: ["ignore", "pipe", "inherit"]
-      })
-      const exited = once(child, "exit")
-      for await (const line of createInterface({ input: child.stdout })) {
-        const url = /http:\/\/\S+/.exec(line)?.[0]
-        if (url !== undefined) return { child, exited, url }
-      }
-      throw new Error(`${example} ended without printing its URL`)
-    }),
-    ({ child, exited }) =>
-      Effect.promise(() => {
-        child.kill("SIGTERM")
-        return exited
-      }).pipe(
-        Effect.timeout("10 seconds"),
-        Effect.map(([code]) => assert.strictEqual(code, 0)),
-        Effect.ensuring(Effect.sync(() => child.kill("SIGKILL"))),
-        Effect.orDie
-      )
-  )
-
-const get = (url: string, init?: RequestInit) =>
-  Effect.promise(async (signal) => {
-    const response = await fetch(url, { ...init, signal })
-    return { status: response.status, headers: response.headers, body: await response.text() }
-  })
+import { get, start } from "./support/example.ts"
 
 /** What does not depend on when the answer was given. */
 const comparable = ({ body, headers, status }: Effect.Success<ReturnType<typeof get>>) => ({

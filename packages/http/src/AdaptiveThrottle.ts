@@ -13,6 +13,8 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
+import * as Respondable from "effect/http/HttpServerRespondable"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -21,9 +23,11 @@ import { faultOf } from "./internal/clientFault.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
 import { SlidingSums } from "./internal/slidingSums.ts"
 import { withoutStack } from "./internal/withoutStack.ts"
+import * as Problem from "./Problem.ts"
 
 /**
- * Error of a request that was kept back, since the server has been refusing too many. Nothing was sent.
+ * Error of a request that was kept back, since the server has been refusing too many. Nothing was sent. A server whose handler fails with it
+ * answers 503 with `Retry-After: 1`.
  *
  * @category errors
  * @since 0.1.0
@@ -35,7 +39,14 @@ export class Throttled extends Schema.TaggedError<Throttled>("@spillway/http/Ada
   override get message() {
     return `the request was not sent: the server refuses too many (${(100 * this.probability).toFixed(0)} % are kept back)`
   }
+
+  /** The answer, for `HttpServerRespondable`. */
+  [Respondable.symbol](): Effect.Effect<HttpServerResponse> {
+    return Effect.succeed(Problem.toResponse(throttled))
+  }
 }
+
+const throttled = Problem.unavailable("another server is overloaded; try again later", 1)
 
 /**
  * Options of `make`.

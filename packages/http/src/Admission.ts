@@ -13,7 +13,7 @@ import type { LoadSignals, Priority } from "@spillway/runtime/LoadSignals"
 import * as Effect from "effect/Effect"
 import type { Options } from "./AdmissionOptions.ts"
 import { Alarm } from "./internal/alarm.ts"
-import { RetryAfter } from "./internal/returnTime.ts"
+import { ReturnTime } from "./internal/returnTime.ts"
 import { Turn } from "./internal/turn.ts"
 
 /**
@@ -59,8 +59,8 @@ export interface Visitor {
    * @default 0
    */
   readonly partition?: number | undefined
-  /** It holds a permit now, and gives it back by `Admission.leave`. */
-  admitted(): void
+  /** It holds a permit since `now`, and gives it back by `Admission.leave`. */
+  admitted(now: number): void
   /** It was turned away and holds nothing. `signal` is the name of the signal for which it was `Overloaded`. */
   refused(reason: Refusal, signal?: string): void
 }
@@ -80,6 +80,8 @@ export type Ticket = AdmissionQueue.Entry<Visitor>
  * @since 0.1.0
  */
 export interface Budget extends Required<AdmissionQueue.Budget> {
+  /** Permits that nobody holds at this moment, as far as one look tells. */
+  readonly free: number
   /**
    * Tells the other doors since when the first of this one waits, in milliseconds of the monotonic clock (`undefined`: nobody waits):
    * who waits longest is served first, whatever the door. Says whether a permit is free now, for which those who wait are to try.
@@ -107,6 +109,9 @@ export interface Stats {
 }
 
 const classes: Readonly<Record<Priority, number>> = { critical: 0, normal: 1, sheddable: 2 }
+
+/** The class of those whose clients may have gone. */
+const last = 3
 
 /** How many handlers may be started after one turn of reading, if they take next to no time. */
 const maxBatch = 32
@@ -140,7 +145,7 @@ export class Admission {
   readonly #limit: AdaptiveLimit | undefined
   readonly #maxLimit: number
   readonly #signals: LoadSignals | undefined
-  readonly #retryAfter = new RetryAfter()
+  readonly #returnTime = new ReturnTime()
   /** Runs of `#runNext` that are to come. */
   #pending = 0
   #published: number | undefined = undefined
@@ -161,7 +166,7 @@ export class Admission {
       maxWait: options.maxWait,
       order: options.codel === undefined ? "fifo" : "adaptive",
       codel: options.codel,
-      priorities: 3,
+      priorities: last + 1,
       partitions: options.partitions,
       budget: options.budget
     })
@@ -196,9 +201,11 @@ export class Admission {
     return since === undefined || since === Infinity ? 0 : Math.max(0, this.#now() - since)
   }
 
-  /** Asks for a permit. Returns a ticket if the visitor has to wait, and `undefined` if it has been told already. */
-  enter(visitor: Visitor): Ticket | undefined {
-    const now = this.#now()
+  /**
+   * Asks for a permit. Returns a ticket if the visitor has to wait, and `undefined` if it has been told already. `now` is what the clock
+   * says, for callers that have just read it.
+   */
+  enter(visitor: Visitor, now: number = this.#now()): Ticket | undefined {
     const signal = this.#signals?.refuse(visitor.priority ?? "normal", this.#random())
     if (signal === undefined) return this.#wait(visitor, now, true)
     this.#refuse(visitor, "Overloaded", now, signal)
@@ -215,28 +222,38 @@ export class Admission {
 
   #wait(visitor: Visitor, now: number, bounded: boolean): Ticket | undefined {
     const { partition = 0, priority = "normal" } = visitor
-    if (this.#turn.hasTime(now) && this.#queue.tryAcquire(partition)) {
-      visitor.admitted()
+    if (this.#turn.mayStart(now) && this.#queue.tryAcquire(partition)) {
+      visitor.admitted(now)
       return undefined
     }
-    // One that only waits for its turn, and will have a permit then, needs no place in the queue. Of a budget nobody can know that.
-    const hasPermit = this.#budget === undefined && this.#queue.running + this.#queue.queued < this.#queue.limit
-    const needsPlace = bounded && !hasPermit
+    // One that only waits for its turn, and will nearly always have a permit then, needs no place in the queue.
+    const free = this.#budget?.free ?? this.#queue.limit - this.#queue.running
+    const needsPlace = bounded && this.#queue.queued >= free
     const ticket = this.#queue.enqueue(visitor, now, classes[priority], partition, needsPlace)
     if (ticket.state !== "Waiting") {
       this.#refuse(visitor, "QueueFull", now)
       return undefined
     }
+    this.#turn.arrived()
     this.#alarm.set()
     this.#publish()
     this.#pump()
     return ticket
   }
 
+  /**
+   * Lets one that waits come after all others, and be the first to be turned away: its client has closed its side, and may be gone. What it
+   * waits for is said only later, when a reset answers a probe.
+   */
+  giveWay(ticket: Ticket): void {
+    this.#queue.demote(ticket, last)
+  }
+
   /** Asks for a permit again after `pause`. Such a visitor is never refused, and comes before all that have not started yet. */
   resume(visitor: Visitor): Ticket | undefined {
-    if (this.#turn.hasTime(this.#now()) && this.#queue.tryAcquire(visitor.partition)) {
-      visitor.admitted()
+    const now = this.#now()
+    if (this.#turn.hasTime(now) && this.#queue.tryAcquire(visitor.partition)) {
+      visitor.admitted(now)
       return undefined
     }
     const ticket = this.#queue.readmit(visitor, visitor.partition)
@@ -250,19 +267,18 @@ export class Admission {
     if (this.#queue.cancel(ticket)) this.#publish()
   }
 
-  /** Gives a permit back that was held for so many milliseconds, and tells what came of it. */
-  leave(held: number, outcome: Outcome = "success", partition: number = 0): void {
+  /** Gives a permit back that was held for so many milliseconds, and tells what came of it. `now` is as in `enter`. */
+  leave(held: number, outcome: Outcome = "success", partition: number = 0, now: number = this.#now()): void {
     const inFlight = this.#queue.running
     this.#queue.release(held, partition)
-    const now = this.#now()
-    this.#retryAfter.served(now)
+    this.#returnTime.served(now)
     if (this.#limit !== undefined) this.#resize(this.#limit.record(now, held, inFlight, outcome))
     this.#pump()
   }
 
   /** A connection was accepted: a request of it may be among those that come now. */
   accepted(): void {
-    this.#turn.accepted()
+    this.#turn.arrived()
   }
 
   /** Gives a permit back for a while. The time says nothing about how long requests take. */
@@ -276,7 +292,7 @@ export class Admission {
    * requests were served lately, lengthened by up to the same time at random.
    */
   retryAfterSeconds(): number {
-    return this.#retryAfter.seconds(this.#queue, this.#now(), this.#random())
+    return this.#returnTime.seconds(this.#queue, this.#now(), this.#random())
   }
 
   #resize(limit: number): void {
@@ -285,7 +301,7 @@ export class Admission {
   }
 
   #refuse(visitor: Visitor, reason: Refusal, now: number, signal?: string): void {
-    this.#retryAfter.refused(now)
+    this.#returnTime.refused(now)
     visitor.refused(reason, signal)
   }
 
@@ -327,7 +343,7 @@ export class Admission {
       const entry = this.#queue.poll(now, room)
       if (entry === undefined) return false
       if (entry.state === "Admitted") {
-        entry.value.admitted()
+        entry.value.admitted(now)
         return true
       }
       this.#refuse(entry.value, entry.state as Refusal, now)

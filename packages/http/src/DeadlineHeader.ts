@@ -6,6 +6,8 @@
  * relative, so that the clocks of two machines need not agree; the way there is not counted. RFC 9110 has no such field, and `wait` of
  * RFC 7240 has whole seconds only, so three fields of others are understood, too (see `remainingOf`).
  *
+ * `Server` heeds them for every request: see its option `requestDeadline`. This module is for those who send.
+ *
  * @since 0.1.0
  */
 import * as Deadline from "@spillway/runtime/Deadline"
@@ -14,15 +16,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as HttpRouter from "effect/http/HttpRouter"
-import { HttpServerRequest } from "effect/http/HttpServerRequest"
-import type { HttpServerResponse } from "effect/http/HttpServerResponse"
-import type * as Types from "effect/Types"
 import * as fields from "./internal/deadlineFields.ts"
-import { exchangeOf } from "./internal/exchange.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
 import { withoutStack } from "./internal/withoutStack.ts"
-import * as Problem from "./Problem.ts"
 
 /**
  * The name of the field, as node and Effect spell it.
@@ -110,39 +106,3 @@ export const withDeadline = <E, R>(
 
 /** A client's last step lets errors of the step before it pass, whatever its type says. */
 type Loose<E, R> = HttpClient.HttpClient.Postprocess<E | Deadline.DeadlineExceeded, R>
-
-const exceeded = Problem.toResponse(Problem.deadlineExceeded)
-
-/**
- * Creates a `Middleware` that lets the handlers of its routes have no more time than the client waits, by `remainingOf`.
- *
- * **Details**
- *
- * The time counts from the arrival of the request's headers. It only shortens: the server's own deadline, and those of other middlewares,
- * stay in force if they are earlier. When it is over the handler is interrupted with all that it started, and the answer is 504; a
- * request whose time is over when its handler would start is answered so at once. Without the field nothing happens.
- *
- * **Example** (For some routes)
- *
- * ```ts
- * const search = HttpRouter.add("GET", "/search", handler).pipe(Layer.provide(DeadlineHeader.middleware().layer))
- * ```
- *
- * @category middleware
- * @since 0.1.0
- */
-export const middleware = () =>
-  HttpRouter.middleware((handler: Effect.Effect<HttpServerResponse, Types.unhandled>) =>
-    Effect.flatMap(HttpServerRequest, (request) => {
-      const remaining = remainingOf(request.headers)
-      if (remaining === undefined) return handler
-      return Effect.withFiber((fiber) => {
-        const arrivedAt = exchangeOf(request)?.arrivedAt ?? monotonicMillis(fiber.getRef(Clock.Clock))
-        return Effect.catchIf(
-          Deadline.until(handler, arrivedAt + remaining),
-          (error): error is Deadline.DeadlineExceeded => error instanceof Deadline.DeadlineExceeded,
-          () => Effect.succeed(exceeded)
-        )
-      })
-    })
-  )

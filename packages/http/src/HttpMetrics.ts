@@ -44,8 +44,53 @@ export const queued = Metric.gauge("spillway_http_queued", {
 })
 
 /**
- * Counter `spillway_http_refused_total`: requests answered before any handler saw them, by `reason`: `QueueFull`, `WaitExceeded`,
- * `Starting`, `Draining`, `MalformedRequest`, `HeadersTooLarge`, `TargetTooLong`, `RequestTimeout`, `ExpectationFailed` or `ConnectionLimit`.
+ * Gauge `spillway_http_concurrency_limit`: the permits of the door now, which an adaptive `concurrencyLimit` changes. Read when it is
+ * exported.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const concurrencyLimit = Metric.gauge("spillway_http_concurrency_limit", {
+  description: "How many requests may be inside at once now"
+})
+
+/**
+ * Gauge `spillway_http_queue_delay_seconds`: for how long the request that has waited longest at the door waits, 0 when none does. Read
+ * when it is exported.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const queueDelay = Metric.gauge("spillway_http_queue_delay_seconds", {
+  description: "Seconds for which the request waits that has waited longest"
+})
+
+/**
+ * Gauge `spillway_http_signal_value`: the smoothed value of each `signal` of the option `signals`, in its own unit, at the last sample.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const signalValue = Metric.gauge("spillway_http_signal_value", {
+  description: "What a signal of the load says, smoothed, in its own unit"
+})
+
+/**
+ * Gauge `spillway_http_signal_pressure`: what each `signal` of the option `signals` asks for, from 0 to 1: above 0 `sheddable` requests are
+ * refused, above 0.5 `normal` ones too.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const signalPressure = Metric.gauge("spillway_http_signal_pressure", {
+  description: "How much a signal of the load asks to refuse, from 0 to 1"
+})
+
+/**
+ * Counter `spillway_http_refused_total`: requests answered before any handler saw them, by `reason`: at the door `QueueFull`,
+ * `WaitExceeded`, `Displaced`, `Shed`, or the name of the signal that refused it; else `Starting`, `Draining`, `MalformedRequest`,
+ * `HeadersTooLarge`, `TargetTooLong`, `RequestTimeout`, `ExpectationFailed`, `ConnectionLimit`, `RateLimited` by the server's own rate
+ * limit, or `Failed` if a function of that threw.
  *
  * @category metrics
  * @since 0.1.0

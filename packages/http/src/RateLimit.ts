@@ -7,18 +7,20 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
 import { BucketTable } from "./internal/rateLimit/bucketTable.ts"
 import { addressReader, apiKeyReader, toId } from "./internal/rateLimit/clientKeys.ts"
 import { limitHandler } from "./internal/rateLimit/limitHandler.ts"
 import { fits, toRules } from "./internal/rateLimit/rules.ts"
-import { isPayable, Verdicts } from "./internal/rateLimit/verdicts.ts"
+import { badCost, isPayable, Verdicts } from "./internal/rateLimit/verdicts.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
 
 /**
@@ -153,6 +155,34 @@ export interface RateLimit<out E = never> {
 }
 
 /**
+ * What a `RateLimited` says, as plain data: to make the error costs more than all the rest of a refusal.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Excess = Pick<RateLimited, "_tag" | "policies" | "cost" | "burst" | "retryAfter" | "headers">
+
+/**
+ * A rate limit in memory, which can be asked without a fiber. Made by `make`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LocalRateLimit extends RateLimit {
+  /**
+   * What `take` does, at once: for code that runs before there is a fiber, as `OverloadOptions.rateLimit` does. `now` is the monotonic clock
+   * in milliseconds, the same for all takes of one limit. A refusal counts in the metrics of `context`. Throws a `RangeError` for a cost
+   * that is negative or not a number.
+   */
+  readonly takeUnsafe: (
+    key: string,
+    cost: number,
+    now: number,
+    context: Context.Context<never>
+  ) => Result.Result<Quota, Excess>
+}
+
+/**
  * Creates a rate limit in memory, with one policy or several that must all agree.
  *
  * **Details**
@@ -179,7 +209,7 @@ export interface RateLimit<out E = never> {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (policies: Policy | ReadonlyArray<Policy>, options: Options = {}): RateLimit => {
+export const make = (policies: Policy | ReadonlyArray<Policy>, options: Options = {}): LocalRateLimit => {
   const rules = toRules("RateLimit.make", policies)
   const { maxKeys = defaults.maxKeys } = options
   if (!(Number.isInteger(maxKeys) && maxKeys >= 1 && maxKeys <= 10_000_000)) {
@@ -187,21 +217,27 @@ export const make = (policies: Policy | ReadonlyArray<Policy>, options: Options 
   }
   const table = new BucketTable(rules, maxKeys)
   const verdicts = new Verdicts(rules, RateLimited)
+  const takeUnsafe: LocalRateLimit["takeUnsafe"] = (key, cost, now, context) => {
+    if (!isPayable(cost)) throw badCost(cost)
+    const id = toId(key)
+    const debts = table.debts(id, now)
+    if (!rules.every((rule, i) => fits(rule, debts[i]!, cost)))
+      return Result.fail(verdicts.refusal(debts, cost, context))
+    if (cost > 0) {
+      for (let i = 0; i < rules.length; i++) debts[i]! += cost * rules[i]!.perToken
+      table.set(id, debts, now)
+    }
+    return Result.succeed(verdicts.quota(debts))
+  }
   return {
     policies: rules.map(({ name }) => name),
+    takeUnsafe,
     take: (key, cost = 1) =>
-      Effect.withFiber((fiber) => {
-        if (!isPayable(cost)) return verdicts.badCost(cost)
-        const id = toId(key)
-        const now = monotonicMillis(fiber.getRef(Clock.Clock))
-        const debts = table.debts(id, now)
-        if (!rules.every((rule, i) => fits(rule, debts[i]!, cost))) return verdicts.limited(debts, cost, fiber.context)
-        if (cost > 0) {
-          for (let i = 0; i < rules.length; i++) debts[i]! += cost * rules[i]!.perToken
-          table.set(id, debts, now)
-        }
-        return Effect.succeed(verdicts.quota(debts))
-      }),
+      Effect.withFiber((fiber) =>
+        isPayable(cost)
+          ? verdicts.toEffect(takeUnsafe(key, cost, monotonicMillis(fiber.getRef(Clock.Clock)), fiber.context))
+          : verdicts.badCost(cost)
+      ),
     check: (key) =>
       Effect.withFiber((fiber): Effect.Effect<void, RateLimited> => {
         const debts = table.debts(toId(key), monotonicMillis(fiber.getRef(Clock.Clock)))
@@ -335,11 +371,8 @@ type Handler = Effect.Effect<HttpServerResponse, Types.unhandled>
  * @category middleware
  * @since 0.1.0
  */
-export const middleware = <E, KE = never, KR = HttpServerRequest.HttpServerRequest>(
-  limit: RateLimit<E>,
-  options: MiddlewareOptions<KE, KR> = {}
-) => {
-  const wrap = limitHandler(limit, options.key ?? (clientKey() as unknown as Effect.Effect<string, KE, KR>), options)
+export const middleware = <E, KE = never, KR = never>(limit: RateLimit<E>, options: MiddlewareOptions<KE, KR> = {}) => {
+  const wrap = limitHandler(limit, options)
   return HttpRouter.middleware((handler: Handler) => wrap(handler))
 }
 
@@ -349,10 +382,10 @@ export const middleware = <E, KE = never, KR = HttpServerRequest.HttpServerReque
  * @category layers
  * @since 0.1.0
  */
-export const layerGlobal = <E, KE = never, KR = HttpServerRequest.HttpServerRequest>(
+export const layerGlobal = <E, KE = never, KR = never>(
   limit: RateLimit<E>,
   options: MiddlewareOptions<KE, KR> = {}
 ) => {
-  const wrap = limitHandler(limit, options.key ?? (clientKey() as unknown as Effect.Effect<string, KE, KR>), options)
+  const wrap = limitHandler(limit, options)
   return HttpRouter.middleware((handler: Handler) => wrap(handler), { global: true })
 }

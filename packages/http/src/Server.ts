@@ -28,7 +28,7 @@ import * as Scope from "effect/Scope"
 import type { Server as NetServer } from "node:net"
 import type { ConnectionState } from "./internal/connection.ts"
 import { reservedConnections } from "./internal/connections.ts"
-import { samplingMillis, signalsOf } from "./internal/classify.ts"
+import { limitOf, samplingMillis, signalsOf } from "./internal/classify.ts"
 import { Dispatcher } from "./internal/dispatcher.ts"
 import * as draining from "./internal/draining.ts"
 import { Incoming } from "./internal/exchange.ts"
@@ -212,7 +212,7 @@ export const make = Effect.fnUntraced(function* (input: Options) {
   const signals = signalsOf(input)
   const dispatcher = new Dispatcher(options, () => monotonicMillis(clock), recorder, {
     budget: place.budget,
-    limit: input.concurrencyLimit?.(),
+    limit: limitOf(input, options.maxConcurrent),
     signals
   })
   const server = makeNodeServer(options)
@@ -233,7 +233,7 @@ export const make = Effect.fnUntraced(function* (input: Options) {
   yield* Effect.forEach(dispatcher.alarms, (alarm) => Effect.forkScoped(alarm))
   if (signals !== undefined) yield* Effect.forkScoped(sample(signals))
   yield* Effect.acquireRelease(
-    Effect.sync(() => recorder.registerGauges(() => dispatcher.door.stats, dispatcher.connections)),
+    Effect.sync(() => recorder.registerGauges(dispatcher.door, dispatcher.connections, signals)),
     (remove) => Effect.sync(remove)
   )
   yield* Effect.acquireRelease(

@@ -39,7 +39,7 @@
  * | `preStop` | 0 | `SPILLWAY_HTTP_PRE_STOP` |
  * | `drainTimeout` | 10 seconds | `SPILLWAY_HTTP_DRAIN_TIMEOUT` |
  *
- * Those of `OverloadOptions` are functions, and have neither default nor variable.
+ * Those of `OverloadOptions`, `rateLimit` among them, hold functions, and have neither default nor variable.
  *
  * @since 0.1.0
  */
@@ -58,6 +58,7 @@ import type { Classes } from "./internal/classify.ts"
 import { nameVariable, slowConsumerPolicies, variables } from "./internal/configVariables.ts"
 import { defaults } from "./ServerOptions.ts"
 import type { Options, Tls, WebSocketSlowConsumer } from "./ServerOptions.ts"
+import type { Options as RateLimitOptions } from "./ServerRateLimit.ts"
 
 /**
  * The options, described one by one.
@@ -111,6 +112,7 @@ export interface Resolved {
   readonly drainTimeout: number
   readonly exempt: (request: IncomingMessage) => boolean
   readonly classes: Classes
+  readonly rateLimit: RateLimitOptions | undefined
 }
 
 /** `ws` takes a size for an integer of 32 bits, and 0 for no limit. */
@@ -258,7 +260,8 @@ export const resolve = (options: Options): Resolved => {
     preStop: millis("preStop", 0),
     drainTimeout: millis("drainTimeout", 0),
     exempt: options.exempt ?? defaults.exempt,
-    classes: classes(options)
+    classes: classes(options),
+    rateLimit: options.rateLimit
   }
 }
 

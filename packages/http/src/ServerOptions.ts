@@ -256,8 +256,10 @@ export interface Options extends OverloadOptions {
   readonly queueInterval?: Duration.Input | undefined
   /**
    * From the arrival of a request's headers until its handler must have produced the response, the wait at the door included. When it
-   * passes, the handler is interrupted and the answer is 504. Streaming the body of the response does not count. From 1 ms;
-   * `Infinity` sets no deadline.
+   * passes, the handler is interrupted and the answer is 504; a request that waits then, or whose turn comes only later, is answered 503
+   * and never starts. Streaming the body of the response does not count. From 1 ms; `Infinity` sets no deadline.
+   *
+   * A client that says how long it waits (`DeadlineHeader`) shortens the deadline of its request, kept to 5 ms, and can not lengthen it.
    *
    * @default "30 seconds"
    */

@@ -117,8 +117,8 @@ export const usage = (cells: Int32Array): { readonly held: number; readonly queu
  * least the last one sees them all, so there are never more out than the limit. Those who counted too many count back and try again.
  *
  * No wake-up is lost: who waits says so before it looks for a permit once more, and who gives one back looks for those who wait after it
- * did. Who has waited longest is served first, whatever the thread, to 1/16 ms; but a thread that was woken and does not come within 5 ms is
- * passed over, so that one which stands still holds up nobody else.
+ * did. Who has waited longest is served first, whatever the thread, to 1/16 ms, when fewer permits are free than there are threads; but a
+ * thread that was woken and does not come within 5 ms is passed over, so that one which stands still holds up nobody else.
  *
  * @category models
  * @since 0.1.0
@@ -154,10 +154,16 @@ export class SharedBudget implements Budget {
     return sum(this.#cells, Cell.Queued)
   }
 
+  /** Permits that no thread holds. */
+  get free(): number {
+    return this.#limit - sum(this.#cells, Cell.Held)
+  }
+
   /** Takes a permit, if one is free and nobody in another thread has waited for it longer. */
   take(): boolean {
-    for (let attempt = 0; attempt < maxAttempts && sum(this.#cells, Cell.Held) < this.#limit; attempt++) {
-      if (this.#leavesItToOthers()) return false
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const { free } = this
+      if (free <= 0 || (this.#isScarce(free) && this.#leavesItToOthers())) return false
       if (this.#count(Cell.Held, this.#limit)) return true
       // For a moment one permit less seemed to be free: somebody may have found none for that reason.
       this.#handOn()
@@ -241,6 +247,11 @@ export class SharedBudget implements Budget {
     else done()
   })
 
+  /** With a permit for each loop nobody takes one from anybody: who waits then, waits for the turn of its own event loop. */
+  #isScarce(free: number): boolean {
+    return free * seatLength <= this.#cells.length
+  }
+
   /** Counts one more in the own seat, or nothing if that makes too many. */
   #count(cell: number, max: number): boolean {
     Atomics.add(this.#cells, this.#base + cell, 1)
@@ -288,6 +299,7 @@ export class SharedBudget implements Budget {
 
   /** A permit is free: wakes the one who has waited longest in another loop, if nobody here has waited for longer. */
   #handOn(): void {
+    if (!this.#isScarce(this.free)) return
     const own = Atomics.load(this.#cells, this.#base + Cell.Since)
     let oldest = own
     let next = -1

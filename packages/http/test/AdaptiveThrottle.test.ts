@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AdaptiveThrottle, HttpMetrics } from "@spillway/http"
-import { Effect, Exit, Fiber, Metric, Random } from "effect"
-import { HttpClient, HttpClientError, HttpClientResponse } from "effect/http"
+import { AdaptiveThrottle, HttpMetrics, Problem } from "@spillway/http"
+import { Cause, Effect, Exit, Fiber, Metric, Random } from "effect"
+import { HttpClient, HttpClientError, HttpClientResponse, HttpServerResponse } from "effect/http"
 import type { HttpClientRequest } from "effect/http"
 
 type Answer = number | { readonly code: string } | "never"
@@ -77,6 +77,20 @@ describe("AdaptiveThrottle", () => {
       assert.strictEqual(throttle.probability(0), 2 / 3)
       assert.strictEqual((yield* throttled.get("http://x/").pipe(drawing(0.67))).status, 503)
       assert.strictEqual(sent(), 2)
+    })
+  )
+
+  it.effect("is answered 503 with Retry-After by a server whose handler fails with it", () =>
+    Effect.gen(function* () {
+      const response = yield* Problem.fromCause(Cause.fail(new AdaptiveThrottle.Throttled({ probability: 0.5 })))
+      assert.deepStrictEqual([response.status, response.headers["retry-after"]], [503, "1"])
+      const { body } = HttpServerResponse.toWeb(response)
+      assert.deepStrictEqual(yield* Effect.promise(() => new Response(body).json()), {
+        type: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+        title: "Service Unavailable",
+        status: 503,
+        detail: "another server is overloaded; try again later"
+      })
     })
   )
 

@@ -37,8 +37,10 @@ const setUp = (options: Partial<Admission.Options> = {}) => {
     log,
     time,
     guest: (name: string) => new Guest(name, log),
-    /** The next turn of the event loop. */
-    turn: () => turns.splice(0).forEach((run) => run())
+    /** The next turns of the event loop. One that follows the arrival of somebody who waits starts nothing, to see who has hung up. */
+    turn: (times = 1) => {
+      for (let i = 0; i < times; i++) turns.splice(0).forEach((run) => run())
+    }
   }
 }
 
@@ -52,20 +54,22 @@ describe("Admission", () => {
     assert.deepStrictEqual(door.stats, { running: 1, queued: 1, resuming: 0, limit: 1 })
   })
 
-  it("hands a permit on in the next turn, in the order of arrival", () => {
+  it("hands a permit on in a later turn, in the order of arrival", () => {
     const { door, guest, log, turn } = setUp({ maxQueued: 2 })
     for (const name of ["a", "b", "c"]) door.enter(guest(name))
     door.leave(10)
+    turn()
     assert.deepStrictEqual(log, ["a admitted"])
     turn()
     assert.deepStrictEqual(log, ["a admitted", "b admitted"])
     door.leave(10)
+    assert.deepStrictEqual(log, ["a admitted", "b admitted"])
     turn()
     assert.deepStrictEqual(log, ["a admitted", "b admitted", "c admitted"])
   })
 
   it("lets a turn pass between batches, also when visitors leave at once", () => {
-    const { door, log, turn } = setUp({ maxConcurrent: 2, maxQueued: 10 })
+    const { door, log, turn } = setUp({ maxConcurrent: 2, maxQueued: 99 })
     class Hasty extends Guest {
       override admitted() {
         super.admitted()
@@ -74,13 +78,13 @@ describe("Admission", () => {
     }
     door.enter(new Guest("a", log))
     door.enter(new Guest("b", log))
-    for (const name of ["c", "d", "e", "f"]) door.enter(new Hasty(name, log))
+    for (let i = 0; i < 40; i++) door.enter(new Hasty(`c${i}`, log))
     door.leave(0)
     door.leave(0)
+    turn(2)
+    assert.deepStrictEqual([log.length, log.at(-1)], [34, "c31 admitted"])
     turn()
-    assert.deepStrictEqual(log.slice(2), ["c admitted"])
-    turn()
-    assert.deepStrictEqual(log.slice(2), ["c admitted", "d admitted", "e admitted", "f admitted"])
+    assert.deepStrictEqual([log.length, log.at(-1)], [42, "c39 admitted"])
     assert.strictEqual(door.stats.running, 0)
   })
 
@@ -91,7 +95,7 @@ describe("Admission", () => {
     door.cancel(ticket)
     door.enter(guest("c"))
     door.leave(0)
-    turn()
+    turn(2)
     assert.deepStrictEqual(log, ["a admitted", "c admitted"])
   })
 
@@ -103,11 +107,43 @@ describe("Admission", () => {
     door.resume(guest("a again"))
     door.enter(guest("c"))
     assert.deepStrictEqual(door.stats, { running: 0, queued: 1, resuming: 1, limit: 1 })
-    turn()
+    turn(2)
     door.leave(0)
     turn()
     assert.deepStrictEqual(log, ["a admitted", "c QueueFull", "a again admitted", "b admitted"])
     assert.deepStrictEqual(door.stats, { running: 1, queued: 0, resuming: 0, limit: 1 })
+  })
+
+  it("needs no place for one that waits for its turn only, also where permits are shared", () => {
+    const budget = {
+      free: 1,
+      queued: 0,
+      take: () => budget.free-- > 0,
+      give: () => void budget.free++,
+      enqueue: () => false,
+      dequeue: () => assert.fail("it had no place"),
+      publish: () => false,
+      watch: () => Effect.never
+    }
+    const { door, guest, log, turn } = setUp({ maxConcurrent: 9, maxQueued: 0, budget })
+    door.accepted()
+    door.enter(guest("a"))
+    door.enter(guest("b"))
+    assert.deepStrictEqual(log, ["b QueueFull"])
+    turn(2)
+    assert.deepStrictEqual(log, ["b QueueFull", "a admitted"])
+  })
+
+  it("lets one whose client may have gone come after all others", () => {
+    const { door, guest, log, turn } = setUp({ maxQueued: 2 })
+    door.enter(guest("a"))
+    door.giveWay(door.enter(Object.assign(guest("b"), { priority: "critical" as const }))!)
+    door.enter(Object.assign(guest("c"), { priority: "sheddable" as const }))
+    door.leave(0)
+    turn(2)
+    door.leave(0)
+    turn()
+    assert.deepStrictEqual(log, ["a admitted", "c admitted", "b admitted"])
   })
 
   it.effect("refuses one that has waited for maxWait, but never one that resumes", () =>
@@ -132,6 +168,50 @@ describe("Admission", () => {
     })
   )
 
+  it.effect("starts nobody when it turns away those who have waited too long", () =>
+    Effect.gen(function* () {
+      const clock = yield* Effect.clockWith(Effect.succeed)
+      const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+      const { door, guest, log, turn } = setUp({ maxQueued: 9, now })
+      const expiring = yield* Effect.forkChild(door.expire, { startImmediately: true })
+      for (const name of ["a", "b"]) door.enter(guest(name))
+      yield* TestClock.adjust(600)
+      door.enter(guest("c"))
+      door.leave(1)
+      yield* TestClock.adjust(400)
+      assert.deepStrictEqual(log, ["a admitted", "b WaitExceeded"])
+      turn(3)
+      assert.deepStrictEqual(log, ["a admitted", "b WaitExceeded", "c admitted"])
+      yield* Fiber.interrupt(expiring)
+    })
+  )
+
+  it("turns away so many at once that something else has its turn in between", () => {
+    const turns: Array<() => void> = []
+    const { door, guest, log, time } = setUp({ maxQueued: 200, defer: (run) => turns.push(run) })
+    for (let i = 0; i < 151; i++) door.enter(guest(`${i}`))
+    time.now = 1000
+    const refused: Array<number> = []
+    for (let run = turns.shift(); run !== undefined; run = turns.shift()) {
+      const before = log.length
+      run()
+      if (log.length > before) refused.push(log.length - before)
+    }
+    assert.deepStrictEqual(refused, [64, 64, 22])
+  })
+
+  it("lets one that asks again wait although there is no place", () => {
+    const { door, guest, log, turn } = setUp({ maxQueued: 0 })
+    door.enter(guest("a"))
+    door.pause()
+    door.enter(guest("b"))
+    assert.isDefined(door.reenter(guest("a again")))
+    door.enter(guest("c"))
+    door.leave(1)
+    turn(2)
+    assert.deepStrictEqual(log, ["a admitted", "b admitted", "c QueueFull", "a again admitted"])
+  })
+
   it("tells a Retry-After in which those who were refused lately could be served, from 1 to 60 seconds, jittered", () => {
     const retryAfter = (refusals: number, random = 0) => {
       const { door, guest, time, turn } = setUp({ maxQueued: 0, random: () => random })
@@ -150,6 +230,28 @@ describe("Admission", () => {
     assert.strictEqual(retryAfter(99), 60)
   })
 
+  it("tells a Retry-After in which those who wait are served, and a permit is free, whatever was paused", () => {
+    const retryAfter = (held: number, waiting: number, pauses = 0) => {
+      const { door, guest, time, turn } = setUp({ maxQueued: 99 })
+      for (time.now = 0; time.now < 20_000; time.now += 100) {
+        door.enter(guest("a"))
+        turn()
+        door.leave(held)
+      }
+      for (let i = 0; i < pauses; i++) {
+        door.enter(guest("b"))
+        turn()
+        door.pause()
+      }
+      for (let i = 0; i <= waiting; i++) door.enter(guest("c"))
+      return door.retryAfterSeconds()
+    }
+    assert.strictEqual(retryAfter(1, 0), 1)
+    assert.strictEqual(retryAfter(1, 39), 4)
+    assert.strictEqual(retryAfter(4500, 0), 5)
+    assert.strictEqual(retryAfter(4500, 0, 50), 5)
+  })
+
   it("starts no more in a turn whose handlers have had 2 ms, and what waited and what came meanwhile one after the other", () => {
     const { door, log, time, turn } = setUp({ maxConcurrent: 9, maxQueued: 9 })
     class Busy extends Guest {
@@ -160,11 +262,12 @@ describe("Admission", () => {
     }
     for (const name of ["a", "b", "c"]) door.enter(new Busy(name, log))
     assert.deepStrictEqual(log, ["a admitted"])
-    turn()
+    turn(2)
     door.enter(new Busy("d", log))
     assert.deepStrictEqual(log, ["a admitted", "b admitted"])
     turn()
-    turn()
+    assert.deepStrictEqual(log, ["a admitted", "b admitted"])
+    turn(2)
     assert.deepStrictEqual(log, ["a admitted", "b admitted", "c admitted", "d admitted"])
     turn()
     door.enter(new Busy("e", log))
@@ -182,7 +285,7 @@ describe("Admission", () => {
     }
     for (let i = 0; i < 8; i++) {
       for (const name of ["x", "y", "z"]) door.enter(new Busy(`${name}${i}`, log))
-      turn()
+      turn(2)
     }
     assert.isAbove(log.filter((line) => line.endsWith("Shed")).length, 5)
     assert.strictEqual(log.at(-1), "z7 admitted")
@@ -195,6 +298,7 @@ describe("Admission", () => {
     enter("normal")
     for (const priority of ["sheddable", "sheddable", "normal", "critical", "sheddable"] as const) enter(priority)
     for (let i = 0; i < 3; i++) {
+      turn(2)
       door.leave(1)
       turn()
     }

@@ -1,7 +1,7 @@
 import { Problem, RateLimit } from "@spillway/http"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Result, Schema } from "effect"
-import { HttpServerRequest } from "effect/http"
+import { Clock, Context, Duration, Effect, Exit, Layer, Metric, Result, Schema } from "effect"
+import { HttpServerRequest, type HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Option } from "effect"
 
@@ -179,6 +179,46 @@ describe("RateLimit", () => {
       assert.deepStrictEqual(refused.retryAfter, Duration.seconds(2))
     })
   )
+
+  it.effect("takes without a fiber from the same buckets, says the same, and counts its refusals", () =>
+    Effect.gen(function* () {
+      const [limit, other] = [RateLimit.make({ limit: 1, burst: 3 }), RateLimit.make({ limit: 1, burst: 3 })]
+      const context = Context.make(Metric.MetricRegistry, new Map())
+      const take = (key: string, cost: number, now = 0) => limit.takeUnsafe(key, cost, now, context)
+      assert.deepStrictEqual(take("a", 2), Result.succeed(yield* other.take("a", 2)))
+      const error = yield* Effect.flip(other.take("a", 2))
+      for (const refused of [take("a", 2), take("a", 2)]) {
+        assert.isTrue(Result.isFailure(refused))
+        if (Result.isFailure(refused)) assert.deepStrictEqual(new RateLimit.RateLimited(refused.failure), error)
+      }
+      assert.deepStrictEqual(yield* Effect.flip(limit.take("a", 2)), error)
+      assert.strictEqual((yield* limit.take("a")).remaining, 0)
+      assert.deepStrictEqual(
+        Result.map(take("a", 1, 1000), ({ remaining }) => remaining),
+        Result.succeed(0)
+      )
+      assert.deepStrictEqual(
+        Result.map(take("b", 0, 1000), ({ remaining }) => remaining),
+        Result.succeed(3)
+      )
+      assert.strictEqual(yield* limit.size, 1)
+      const [counted] = Metric.snapshotUnsafe(context)
+      assert.deepStrictEqual(
+        [counted!.id, counted!.attributes, counted!.state],
+        ["spillway_http_rate_limited_total", { policy: "default" }, { count: 2, incremental: true }]
+      )
+      for (const cost of [-1, Number.NaN]) assert.throws(() => take("a", cost), RangeError, "cost must be >= 0")
+    })
+  )
+
+  it("demands of a key what it needs, and nothing that the default does not", () => {
+    class Tenant extends Context.Service<Tenant, string>()("test/Tenant") {}
+    const limit = RateLimit.make({ limit: 1 })
+    const free: Layer.Layer<never, never, HttpRouter.HttpRouter> = RateLimit.layerGlobal(limit)
+    // @ts-expect-error Somebody must say who the tenant is.
+    const bound: Layer.Layer<never, never, HttpRouter.HttpRouter> = RateLimit.layerGlobal(limit, { key: Tenant })
+    assert.isTrue([free, bound].every(Layer.isLayer))
+  })
 
   it.effect("dies of a cost that is no number of tokens", () =>
     Effect.gen(function* () {

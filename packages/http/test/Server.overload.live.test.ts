@@ -1,8 +1,8 @@
-import { Priority } from "@spillway/http"
+import { HttpMetrics, Priority, Problem } from "@spillway/http"
 import { RawClient } from "@spillway/http/testing"
-import { AdaptiveLimit } from "@spillway/runtime"
+import { AdaptiveLimit, LoadSignals } from "@spillway/runtime"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Latch, Layer } from "effect"
+import { Effect, Fiber, Latch, Layer, Logger, Metric } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { get, getRequest, router, soon, start, until } from "./fixture.ts"
 
@@ -57,6 +57,27 @@ describe("Server, overloaded,", () => {
         [200, 200, 200]
       )
       assert.deepStrictEqual(began, ["/first", "/orders/1", "/normal"])
+    })
+  )
+
+  it.live("lets one whose client has closed its side come after all others", () =>
+    Effect.gen(function* () {
+      const { app, began, release } = held()
+      const server = yield* start(app, { maxConcurrent: 1, queueTarget: "10 seconds", queueInterval: "1 minute" })
+      const first = yield* Effect.forkChild(get(server.url("/first")))
+      yield* until(server, (stats) => stats.running === 1)
+      const closed = yield* RawClient.connect(server)
+      yield* closed.write(getRequest("/closed"))
+      yield* until(server, (stats) => stats.queued === 1)
+      yield* closed.end
+      // The server has seen the end when it asks whether anybody is there.
+      yield* soon(closed.receivedUntil("100 Continue"))
+      const later = yield* Effect.forkChild(get(server.url("/later")))
+      yield* until(server, (stats) => stats.queued === 2)
+      yield* release.open
+      yield* soon(Effect.forEach([first, later], (fiber) => Fiber.join(fiber)))
+      yield* soon(closed.receivedUntil("HTTP/1.1 200"))
+      assert.deepStrictEqual(began, ["/first", "/later", "/closed"])
     })
   )
 
@@ -128,24 +149,125 @@ describe("Server, overloaded,", () => {
   it.live("answers a probe between two handlers that burn the event loop, however many wait", () =>
     Effect.gen(function* () {
       let burnt = 0
-      const busy = Effect.tap(burn(20), () => Effect.sync(() => void burnt++))
+      let sendProbe: Effect.Effect<void, unknown> = Effect.void
+      // The first sends the probe when it has burnt, so that it comes while the others wait.
+      const busy = Effect.tap(burn(20), () => Effect.suspend(() => (++burnt === 1 ? sendProbe : Effect.void)))
       const routes = Layer.mergeAll(
         HttpRouter.add("GET", "/", Effect.as(busy, ok)),
         HttpRouter.add("GET", "/livez", ok)
       )
       const server = yield* start(router(routes))
       const probe = yield* RawClient.connect(server)
+      sendProbe = probe.write(getRequest("/livez"))
       const clients = yield* Effect.forEach(Array.from({ length: 50 }), () => RawClient.connect(server))
       yield* Effect.forEach(clients, (client) => client.write(getRequest("/")), { discard: true })
-      yield* probe.write(getRequest("/livez"))
       yield* soon(probe.receivedUntil("ok"))
-      assert.isBelow(burnt, 50)
+      // One in a turn of the loop: the probe is read in the next, and its answer here in one of those after.
+      assert.isBelow(burnt, 5)
       yield* soon(Effect.forEach(clients, (client) => client.receivedUntil("\r\n\r\n"), { discard: true }))
       const answers = yield* Effect.forEach(clients, (client) => client.received)
       const refused = answers.filter((text) => text.startsWith("HTTP/1.1 503")).length
       assert.strictEqual(burnt + refused, 50)
       // All came at once, and it takes a second to serve them.
       assert.isAbove(refused, 0)
+    })
+  )
+
+  it.live("learns nothing of the limit from errors of the client, nor from answers of 503", () =>
+    Effect.gen(function* () {
+      const outcomes: Array<string> = []
+      const limit = AdaptiveLimit.make(AdaptiveLimit.fixed({ limit: 10 }))
+      const record = limit.record.bind(limit)
+      limit.record = (now, latency, inFlight, outcome) => {
+        outcomes.push(outcome)
+        return record(now, latency, inFlight, outcome)
+      }
+      const fail = (path: `/${string}`, error: unknown) => HttpRouter.add("GET", path, Effect.die(error))
+      const routes = Layer.mergeAll(
+        HttpRouter.add("GET", "/422", Effect.fail(Problem.make({ status: 422 }))),
+        HttpRouter.add("GET", "/503", Effect.fail(Problem.unavailable("full", 1))),
+        HttpRouter.add("GET", "/502", Effect.fail(Problem.make({ status: 502 }))),
+        fail("/500", new Error("expected by the test")),
+        HttpRouter.add("GET", "/504", Effect.never)
+      )
+      const server = yield* start(router(routes), { concurrencyLimit: () => limit, requestDeadline: "100 millis" })
+      const statuses: Array<number> = []
+      for (const path of ["/422", "/none", "/503", "/502", "/500", "/504"]) {
+        statuses.push((yield* soon(get(server.url(path)))).status)
+      }
+      assert.deepStrictEqual(statuses, [422, 404, 503, 502, 500, 504])
+      assert.deepStrictEqual(outcomes, ["success", "success", "ignored", "dropped", "dropped", "dropped"])
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
+
+  it.live("refuses some 5,000 a second, and reads those who ask for more later", () =>
+    Effect.gen(function* () {
+      const { app, release } = held()
+      const server = yield* start(app, { maxConcurrent: 1, maxQueued: 0 })
+      const first = yield* Effect.forkChild(get(server.url("/")))
+      yield* until(server, ({ running }) => running === 1)
+      const client = yield* RawClient.connect(server)
+      const began = performance.now()
+      yield* client.write(getRequest("/").repeat(6000))
+      const refused = Effect.map(client.received, (text) => text.split("HTTP/1.1 503").length - 1)
+      yield* soon(
+        Effect.repeat(
+          Effect.tap(refused, () => Effect.sleep(20)),
+          { until: (count) => count >= 6000 }
+        )
+      )
+      assert.isAbove(performance.now() - began, 1000)
+      yield* release.open
+      assert.strictEqual((yield* soon(Fiber.join(first))).status, 200)
+    })
+  )
+
+  it.live("shows its limit, the delay of its queue and each signal as metrics", () =>
+    Effect.gen(function* () {
+      const { app, release } = held()
+      const signals = [LoadSignals.saturation("images", () => 0.75)]
+      const server = yield* start(app, { maxConcurrent: 1, signals, priority: () => "critical" })
+      const fibers = yield* Effect.forEach(["/a", "/b"], (path) => Effect.forkChild(get(server.url(path))))
+      yield* until(server, ({ queued, running }) => running === 1 && queued === 1)
+      const images = { signal: "images" }
+      const read = Effect.all({
+        limit: Metric.value(HttpMetrics.concurrencyLimit),
+        delay: Metric.value(HttpMetrics.queueDelay),
+        value: Metric.value(Metric.withAttributes(HttpMetrics.signalValue, images)),
+        pressure: Metric.value(Metric.withAttributes(HttpMetrics.signalPressure, images))
+      })
+      const shown = yield* soon(
+        Effect.repeat(
+          Effect.tap(read, () => Effect.sleep(2)),
+          { until: ({ delay, value }) => delay.value > 0 && value.value > 0 }
+        )
+      )
+      assert.strictEqual(shown.limit.value, 1)
+      assert.strictEqual(shown.value.value, 0.75)
+      assert.strictEqual(shown.pressure.value, 0.5)
+      yield* release.open
+      yield* soon(Effect.forEach(fibers, (fiber) => Fiber.join(fiber)))
+      assert.strictEqual((yield* read).delay.value, 0)
+    })
+  )
+
+  it.live("lowers its limit where half of all fail, down to 16, unless it is fixed or small", () =>
+    Effect.gen(function* () {
+      const app = HttpServer.serve(Effect.succeed(HttpServerResponse.empty({ status: 500 })))
+      const fixed = yield* start(app, { concurrencyLimit: "fixed" })
+      const small = yield* start(app, { maxConcurrent: 16 })
+      const server = yield* start(app)
+      assert.strictEqual((yield* server.stats).limit, 1024)
+      yield* soon(
+        Effect.repeat(
+          Effect.andThen(
+            Effect.forEach([server, fixed, small], ({ url }) => get(url("/")), { concurrency: 3 }),
+            server.stats
+          ),
+          { until: ({ limit }) => limit === 16 }
+        )
+      )
+      assert.deepStrictEqual([(yield* fixed.stats).limit, (yield* small.stats).limit], [1024, 16])
     })
   )
 

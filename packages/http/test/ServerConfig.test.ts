@@ -14,7 +14,7 @@ const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf
 
 describe("ServerConfig", () => {
   it("fills in the defaults, in milliseconds and bytes", () => {
-    const { classes: _classes, exempt: _, trustedProxies, ...resolved } = ServerConfig.resolve({ port: 80 })
+    const { classes: _classes, exempt: _, rateLimit, trustedProxies, ...resolved } = ServerConfig.resolve({ port: 80 })
     assert.deepStrictEqual(resolved, {
       port: 80,
       host: "127.0.0.1",
@@ -52,6 +52,7 @@ describe("ServerConfig", () => {
       drainTimeout: 10_000
     })
     assert.isFalse(trustedProxies(NetAddress.ipFromStringUnsafe("127.0.0.1")))
+    assert.isUndefined(rateLimit)
   })
 
   const bad: ReadonlyArray<readonly [keyof ServerConfig.Options, unknown]> = [

@@ -166,6 +166,19 @@ describe("SharedBudget", () => {
     assert.deepStrictEqual(order, [0, 1, 2, 3])
   })
 
+  it("lets nobody wait for another loop while there is a permit for each", () => {
+    const { cells, loops, time } = setUp(2, 4)
+    const [a, b] = [loops[0]!, loops[1]!]
+    // The loop is busy: who comes waits for its turn, not for a permit.
+    a.door.accepted()
+    a.enter()
+    time.now++
+    const outcomes = [b.enter(), b.enter(), b.enter()].map(({ outcome }) => outcome)
+    assert.deepStrictEqual(outcomes, ["admitted", "admitted", "waits"])
+    assert.deepStrictEqual(SharedBudget.usage(cells), { held: 2, queued: 0 })
+    assert.strictEqual(a.budget.wakes + b.budget.wakes, 1)
+  })
+
   it("does not let a newcomer of one door overtake those who wait at another", () => {
     const { loops, settle, time } = setUp(2, 1)
     const [a, b] = [loops[0]!, loops[1]!]

@@ -57,7 +57,7 @@ export type State = "Waiting" | "Admitted" | "Cancelled" | Refusal
 export interface Entry<out A> {
   /** What the caller attached: its fiber, its socket, its task. */
   readonly value: A
-  /** The priority class, `0` being the most urgent. */
+  /** The priority class, `0` being the most urgent. It changes by `demote` only. */
   readonly priority: number
   /** The partition, by its index in the option `partitions`. */
   readonly partition: number
@@ -270,6 +270,15 @@ export class AdmissionQueue<A> {
   }
 
   /**
+   * Lets a waiting entry wait in a less urgent class, with the place and the time that it has. Does nothing to one that does not wait, or
+   * is not more urgent than that. O(1), unless entries of that class were offered after it.
+   */
+  demote(entry: Entry<A>, priority: number): void {
+    const lower = Math.min(priority, this.#leastUrgent)
+    if (entry.state === "Waiting" && lower > entry.priority) this.#partitions.demote(entry as WaitEntry<A>, lower)
+  }
+
+  /**
    * Takes a waiting entry out of the queue, in O(1). Says whether it was waiting: an entry that was admitted must be given back
    * with `release` instead, and one that was refused needs nothing.
    */
@@ -339,20 +348,20 @@ export class AdmissionQueue<A> {
 
   /** Takes a place to wait, if one is free. */
   #takePlace(entry: WaitEntry<A>): boolean {
-    return this.queued - this.#readmitting < this.#maxQueued && this.#sharePlace(entry)
-  }
-
-  #sharePlace(entry: WaitEntry<A>): boolean {
+    if (this.queued - this.#readmitting >= this.#maxQueued) return false
     entry.hasPlace = this.#budget?.enqueue?.() ?? true
     return entry.hasPlace
   }
 
+  /** The place of the one that goes becomes its own: given back, another queue of the budget could have it. */
   #displaceFor(entry: WaitEntry<A>): boolean {
     const victim = this.#partitions.victimOf(entry, this.#maxQueued)
     if (victim === undefined) return false
+    entry.hasPlace = victim.hasPlace
+    victim.hasPlace = false
     this.#decide(victim, "Displaced")
     this.#displaced.append(victim)
-    return this.#sharePlace(entry)
+    return true
   }
 }
 

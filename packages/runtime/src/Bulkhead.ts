@@ -15,6 +15,7 @@ import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as AdmissionQueue from "./AdmissionQueue.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
+import { resolveShedding } from "./internal/shedding.ts"
 import { withoutStack } from "./internal/withoutStack.ts"
 import * as RuntimeMetrics from "./RuntimeMetrics.ts"
 
@@ -86,14 +87,14 @@ export interface Options {
    * Which waiting caller of a priority is served next: the one that waited longest (`fifo`), the newest (`lifo`), or the newest
    * only while the queue is overloaded (`adaptive`), which goes well with `codel`.
    *
-   * @default "fifo"
+   * @default "fifo"; with `codel` "adaptive"
    */
   readonly order?: AdmissionQueue.Order | undefined
   /**
    * Sheds callers early while the queue is overloaded, by the rule of `CoDel`: of use where a late answer is worth less than an
    * early refusal, and never for work that must be done some time. `target` is the delay that the queue may always have, above 0;
-   * `interval` is how long a burst may last, above `target`, and should be a multiple of the time that a permit is held over the
-   * number of permits. Neither may be infinite. `{}` takes the defaults, 5 and 100 milliseconds; `undefined` sheds nobody.
+   * `interval` is how long a burst may last, above `target`. Neither may be infinite. Without `target` that is the mean time for which a
+   * permit is held, from 5 ms to 1 second, and the interval 20 times as long; with `target` the interval is 100 ms. `undefined` sheds nobody.
    *
    * @default undefined
    */
@@ -150,9 +151,6 @@ export interface Bulkhead {
   readonly resize: (limit: number) => Effect.Effect<void>
 }
 
-const millis = (input: Duration.Input | undefined): number | undefined =>
-  input === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(input))
-
 /** A caller that waits: how to wake its fiber, once it listens. */
 interface Waiter {
   wake: (() => void) | undefined
@@ -177,7 +175,7 @@ interface Waiter {
  * @since 0.1.0
  */
 export const make = (options: Options): Bulkhead => {
-  const { codel, maxConcurrent, maxQueued = 0, name = "default", order = "fifo" } = options
+  const { maxConcurrent, maxQueued = 0, name = "default" } = options
   if (maxConcurrent !== Infinity && !(Number.isInteger(maxConcurrent) && maxConcurrent >= 1)) {
     throw new RangeError(`Bulkhead.make: maxConcurrent must be an integer >= 1 or Infinity, got ${maxConcurrent}`)
   }
@@ -186,9 +184,8 @@ export const make = (options: Options): Bulkhead => {
     limit: maxConcurrent,
     maxQueued,
     maxWait: Duration.toMillis(maxWait),
-    order,
     priorities: 3,
-    codel: codel && { target: millis(codel.target), interval: millis(codel.interval) }
+    ...resolveShedding(options)
   })
   const metrics = makeMetrics(name, queue)
 

@@ -99,12 +99,13 @@ export interface Options {
   /**
    * Which waiting task of a priority is served next: see `AdmissionQueue.Order`.
    *
-   * @default "fifo"
+   * @default "fifo"; with `codel` "adaptive"
    */
   readonly order?: AdmissionQueue.Order | undefined
   /**
-   * Turns tasks away by how long they waited, as soon as waiting has become the rule: see `CoDel`. `{}` takes its defaults, which suit
-   * tasks of a few milliseconds: the target should be above the time that a task runs.
+   * Turns tasks away by how long they waited, as soon as waiting has become the rule: see `CoDel`. `{}` is for a pool behind a server, whose
+   * clients wait: without it a pool that is asked for more than it can do serves each task when its client is about to give up, or has.
+   * Leave it away where all tasks must be done some time.
    *
    * @default none are turned away so
    */
@@ -127,13 +128,13 @@ export interface CoDelOptions {
   /**
    * The wait that is acceptable. More than 0.
    *
-   * @default "5 millis"
+   * @default as long as a task runs, on average, from 5 ms to 1 second
    */
   readonly target?: Duration.Input | undefined
   /**
-   * For how long every task must have waited longer than that. More than 0.
+   * For how long every task must have waited longer than that. More than the target.
    *
-   * @default "100 millis"
+   * @default "100 millis", or 20 times the target if that follows the tasks
    */
   readonly interval?: Duration.Input | undefined
 }

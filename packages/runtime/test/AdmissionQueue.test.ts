@@ -90,6 +90,49 @@ describe("AdmissionQueue", () => {
     assert.strictEqual(queue.queued, 2)
   })
 
+  it("gives the place of the one that is displaced to the one that comes, whatever others of the budget want", () => {
+    let free = 1
+    const budget = {
+      take: () => false,
+      give: () => {},
+      queued: 0,
+      enqueue: () => free > 0 && free-- > 0,
+      dequeue: () => void free++
+    }
+    const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 9, priorities: 2, budget })
+    queue.offer("low", 0, 1)
+    assert.strictEqual(free, 0)
+    // Another queue would take each place in the moment in which it is given back.
+    budget.dequeue = () => assert.fail("a place was given back")
+    assert.strictEqual(queue.offer("high", 0, 0).state, "Waiting")
+    assert.deepStrictEqual(drain(queue, 0), [["low", "Displaced"]])
+    budget.dequeue = () => void free++
+    queue.evict()
+    assert.strictEqual(free, 1)
+  })
+
+  it("lets one that is demoted wait behind its new class, in the order of arrival, with its place and its time", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 0, maxQueued: 4, maxWait: 100, priorities: 3 })
+    const first = queue.offer("first", 0, 0)
+    const second = queue.offer("second", 10, 0)
+    queue.offer("low", 20, 2)
+    queue.demote(second, 2)
+    queue.demote(first, 7)
+    queue.demote(first, 1)
+    const third = queue.offer("third", 30, 1)
+    assert.strictEqual(queue.queued, 4)
+    assert.deepStrictEqual([first.priority, second.priority, queue.nextExpiry()], [2, 2, 100])
+    queue.resize(4)
+    assert.deepStrictEqual(drain(queue, 40), [
+      ["third", "Admitted"],
+      ["first", "Admitted"],
+      ["second", "Admitted"],
+      ["low", "Admitted"]
+    ])
+    queue.demote(third, 2)
+    assert.deepStrictEqual([third.state, third.priority], ["Admitted", 1])
+  })
+
   it("admits more when it grows and fewer when it shrinks", () => {
     const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 3 })
     for (const value of ["a", "b", "c"]) queue.offer(value, 0)
@@ -114,6 +157,25 @@ describe("AdmissionQueue", () => {
     assert.deepStrictEqual(drain(queue, 0), [["c", "Closed"]])
   })
 
+  it("admits nobody once it is closed, also when a permit is free", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 3 })
+    queue.close()
+    assert.isFalse(queue.tryAcquire())
+    assert.deepStrictEqual([queue.offer("a", 0).state, queue.enqueue("b", 0).state], ["Closed", "Closed"])
+  })
+
+  it("needs no place for what is not bounded, which then takes one from those that come after it", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 0, maxQueued: 1 })
+    const states = [true, false, false, true].map((bounded) => queue.enqueue("a", 0, 0, 0, bounded).state)
+    assert.deepStrictEqual(states, ["Waiting", "Waiting", "Waiting", "QueueFull"])
+    assert.strictEqual(queue.queued, 3)
+  })
+
+  it("takes a priority outside of its classes for the nearest", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 0, maxQueued: 2, priorities: 2 })
+    assert.deepStrictEqual([queue.offer("a", 0, 7).priority, queue.offer("b", 0, -1).priority], [1, 0])
+  })
+
   it("evicts the one that waited longest", () => {
     const queue = AdmissionQueue.make<string>({ limit: 0, maxQueued: 3, priorities: 2 })
     queue.offer("first", 1, 1)
@@ -129,6 +191,11 @@ describe("AdmissionQueue", () => {
     assert.strictEqual(queue.retryAfter(), 50)
     for (let i = 0; i < 5; i++) queue.offer("b", 0)
     assert.strictEqual(queue.retryAfter(), (4 * 100) / 2)
+    // What was not used says nothing of how long the next will take.
+    queue.release()
+    assert.deepStrictEqual([queue.meanHold, queue.running], [100, 1])
+    queue.resize(0)
+    assert.strictEqual(queue.retryAfter(), 1000)
   })
 
   it("changes the bound of the queue and turns nobody out for it", () => {
@@ -191,6 +258,20 @@ describe("AdmissionQueue.requeue", () => {
       )
     })
   }
+
+  it("keeps its turn in the class to which it is demoted", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 2, maxQueued: 9, order: "lifo", priorities: 2 })
+    const [a, b] = ["a", "b"].map((value) => queue.offer(value, 0, 0))
+    queue.offer("low", 0, 1)
+    for (const entry of [a, b]) queue.requeue(entry!)
+    for (const entry of [b, a]) queue.demote(entry!, 1)
+    queue.offer("urgent", 0, 0)
+    queue.resize(4)
+    assert.deepStrictEqual(
+      drain(queue, 0).map(([value]) => value),
+      ["urgent", "a", "b", "low"]
+    )
+  })
 
   it("lets the queue grow beyond its bound and turns nobody out for it", () => {
     const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 1, priorities: 2 })
@@ -351,6 +432,33 @@ describe("AdmissionQueue with CoDel", () => {
     assert.deepStrictEqual(states(50), ["Admitted"])
   })
 
+  it("takes the target that was given while permits are held for a shorter time", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 99, codel: { maxTarget: 50 } })
+    queue.offer("inside", 0)
+    for (let now = 4; now <= 300; now += 4) {
+      for (const value of ["a", "b"]) queue.offer(value, now - 4)
+      for (const at of [now, now]) {
+        queue.release(1)
+        assert.deepStrictEqual(
+          drain(queue, at).map(([, state]) => state),
+          ["Admitted"]
+        )
+      }
+    }
+  })
+
+  it("stretches target and interval together, and no further than the bound", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 99, codel: { maxTarget: 10 } })
+    for (let i = 0; i < 9; i++) queue.offer("a", 0)
+    // Held for 50 ms, but at most twice the target: 10 ms, and an interval of 200.
+    const states = [20, 120, 125, 219, 220, 225].map((now) => {
+      queue.release(50)
+      return drain(queue, now).map(([, state]) => state)
+    })
+    assert.deepStrictEqual(states.slice(0, 5).flat(), ["Admitted", "Admitted", "Admitted", "Admitted", "Admitted"])
+    assert.deepStrictEqual(states[5], ["Shed", "Shed", "Admitted"])
+  })
+
   it("sheds nothing for which its owner has room, and decides nothing else while there is none", () => {
     const queue = AdmissionQueue.make<string>({ limit: 9, maxQueued: 9, codel: {} })
     for (const value of ["1", "2", "3", "4", "5", "6"]) queue.enqueue(value, 0)
@@ -381,18 +489,15 @@ describe("AdmissionQueue with CoDel", () => {
   })
 
   it("neither counts nor sheds an entry that came back", () => {
-    const queue = AdmissionQueue.make<string>({ limit: 2, maxQueued: 9, codel: {} })
-    const [a] = ["a", "b"].map((value) => queue.offer(value, 0))
+    const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 9, codel: {} })
+    const a = queue.offer("a", 0)
     for (let now = 1000; now <= 1200; now += 5) {
-      queue.offer("new", now)
-      queue.requeue(a!)
-      queue.release(5)
       // The new one has not waited at all. The other has, for 1000 ms and more, but not for a permit.
-      assert.deepStrictEqual(drain(queue, now), [
-        ["a", "Admitted"],
-        ["new", "Admitted"]
-      ])
+      const fresh = queue.offer("new", now)
+      queue.requeue(a)
+      assert.deepStrictEqual(drain(queue, now), [["a", "Admitted"]])
       assert.isFalse(queue.overloaded(now))
+      queue.cancel(fresh)
     }
     const late = overloaded({}, ["a", "b"])
     assert.deepStrictEqual(drain(late, 120), [["a", "Admitted"]])
@@ -485,6 +590,26 @@ describe("AdmissionQueue.readmit", () => {
     assert.deepStrictEqual([queue.queued, queue.readmitting], [0, 0])
   })
 
+  it("comes before the most urgent, and leaves the places to wait to others", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 1, priorities: 2 })
+    queue.offer("inside", 0)
+    queue.readmit("a")
+    assert.strictEqual(queue.offer("urgent", 1, 0).state, "Waiting")
+    queue.release(1)
+    assert.deepStrictEqual(drain(queue, 1), [["a", "Admitted"]])
+    assert.deepStrictEqual([queue.queued, queue.readmitting], [1, 0])
+  })
+
+  it("is counted again when it comes back by requeue", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 0 })
+    const a = queue.readmit("a")
+    assert.deepStrictEqual(drain(queue, 0), [["a", "Admitted"]])
+    queue.requeue(a)
+    assert.deepStrictEqual([queue.queued, queue.readmitting], [1, 1])
+    assert.deepStrictEqual(drain(queue, 0), [["a", "Admitted"]])
+    assert.strictEqual(queue.readmitting, 0)
+  })
+
   it("is refused only by close", () => {
     const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 0 })
     assert.strictEqual(queue.readmit("a").state, "Waiting")
@@ -493,91 +618,6 @@ describe("AdmissionQueue.readmit", () => {
     assert.deepStrictEqual(drain(queue, 5), [["a", "Admitted"]])
     queue.close("refuse")
     assert.deepStrictEqual(drain(queue, 5), [["b", "Closed"]])
-  })
-})
-
-describe("AdmissionQueue with partitions", () => {
-  const make = (options: Partial<AdmissionQueue.Options>) =>
-    AdmissionQueue.make<string>({ limit: 4, maxQueued: 8, partitions: [3, 1], ...options })
-
-  it("lends what a partition does not use, and gives it its share although all is lent", () => {
-    const queue = make({ limit: 8 })
-    for (let i = 0; i < 8; i++) assert.strictEqual(queue.offer("a", 0, 0, 0).state, "Admitted")
-    assert.strictEqual(queue.offer("a", 0, 0, 0).state, "Waiting")
-    assert.strictEqual(queue.offer("b", 0, 0, 1).state, "Admitted")
-    assert.strictEqual(queue.offer("b", 0, 0, 1).state, "Admitted")
-    assert.strictEqual(queue.offer("b", 0, 0, 1).state, "Waiting")
-    assert.deepStrictEqual([queue.running, queue.queued], [10, 2])
-    queue.release(1, 1)
-    assert.deepStrictEqual(drain(queue, 0), [["b", "Admitted"]])
-  })
-
-  it("serves them by the time that their permits were out, over their shares", () => {
-    const served = { a: 0, b: 0 }
-    const queue = make({ limit: 1, maxQueued: Infinity })
-    const hold = { a: 5, b: 20 }
-    for (let i = 0; i < 1000; i++)
-      for (const value of ["a", "b"] as const) queue.enqueue(value, 0, 0, value === "a" ? 0 : 1)
-    for (let now = 0; now < 2000;) {
-      const { partition, value } = queue.poll(now, 1) as AdmissionQueue.Entry<"a" | "b">
-      served[value] += hold[value]
-      now += hold[value]
-      queue.release(hold[value], partition)
-    }
-    assert.approximately(served.a / served.b, 3, 0.1)
-  })
-
-  it("gives one that was idle no claim to what the others had meanwhile", () => {
-    const queue = make({ limit: 1, maxQueued: Infinity, partitions: [1, 1] })
-    const serve = (times: number) =>
-      Array.from({ length: times }, () => {
-        const { partition, value } = queue.poll(0, 1)!
-        queue.release(10, partition)
-        return value
-      })
-    for (let i = 0; i < 200; i++) queue.enqueue("a", 0, 0, 0)
-    serve(100)
-    for (let i = 0; i < 100; i++) queue.enqueue("b", 0, 0, 1)
-    assert.approximately(serve(20).filter((value) => value === "b").length, 10, 1)
-  })
-
-  it("keeps its share of the places for each, at the cost of the newest of the one that has most beyond its own", () => {
-    const queue = make({ limit: 0 })
-    for (let i = 0; i < 8; i++) queue.enqueue(`a${i}`, 0, 0, 0)
-    assert.strictEqual(queue.enqueue("a8", 0, 0, 0).state, "QueueFull")
-    assert.deepStrictEqual(
-      ["b0", "b1", "b2"].map((value) => queue.enqueue(value, 0, 0, 1).state),
-      ["Waiting", "Waiting", "QueueFull"]
-    )
-    assert.deepStrictEqual(drain(queue, 0), [
-      ["a7", "Displaced"],
-      ["a6", "Displaced"]
-    ])
-  })
-
-  it("judges the queue of each for itself", () => {
-    const queue = make({ limit: 1, maxQueued: 99, codel: {}, partitions: [1, 1] })
-    const shed: Record<string, number> = { a: 0, b: 0 }
-    for (let now = 0; now < 2000; now += 5) {
-      for (let i = 0; i < 4; i++) queue.enqueue("a", now, 0, 0)
-      if (now % 20 === 0) queue.enqueue("b", now, 0, 1)
-      for (let entry = queue.poll(now, 1); entry !== undefined; entry = queue.poll(now, 1)) {
-        if (entry.state !== "Admitted") {
-          shed[entry.value]!++
-          continue
-        }
-        queue.release(5, entry.partition)
-        break
-      }
-    }
-    assert.isAbove(shed["a"]!, 1000)
-    assert.strictEqual(shed["b"], 0)
-  })
-
-  it("refuses shares outside their range", () => {
-    for (const partitions of [[], [0], [1, -1], [Infinity], [Number.NaN]]) {
-      assert.throws(() => AdmissionQueue.make({ limit: 1, maxQueued: 1, partitions }), RangeError, "partitions")
-    }
   })
 })
 

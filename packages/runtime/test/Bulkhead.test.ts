@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, Metric, Schema } from "effect"
 import { TestClock } from "effect/testing"
+import { resolveShedding } from "../src/internal/shedding.ts"
 import * as Bulkhead from "@spillway/runtime/Bulkhead"
 import * as RuntimeMetrics from "@spillway/runtime/RuntimeMetrics"
 
@@ -241,6 +242,40 @@ describe("Bulkhead", () => {
       })
     )
   }
+
+  // They ask again and again for 50 ms each, so that each of three waits for 100 ms all the time: twice the time of the work.
+  for (const [codel, callers, refusals] of [
+    [{}, 3, 0],
+    [{}, 5, undefined],
+    [{ target: "5 millis" }, 3, undefined]
+  ] as const) {
+    it.effect(
+      `sheds by the time that permits are held, unless a target is given: ${JSON.stringify(codel)}, ${callers}`,
+      () =>
+        Effect.gen(function* () {
+          const bulkhead = Bulkhead.make({ name: "follows", maxConcurrent: 1, maxQueued: 20, order: "fifo", codel })
+          const before = yield* refused(bulkhead, "Shed")
+          const ask = Effect.ignore(bulkhead.withPermit(Effect.sleep("50 millis")))
+          const running = yield* Effect.forEach(Array.from({ length: callers }), () =>
+            start(Effect.forever(Effect.andThen(ask, Effect.yieldNow)))
+          )
+          yield* TestClock.adjust("20 seconds")
+          yield* Fiber.interruptAll(running)
+          const shed = (yield* refused(bulkhead, "Shed")) - before
+          if (refusals === undefined) assert.isAbove(shed, 0)
+          else assert.strictEqual(shed, refusals)
+        })
+    )
+  }
+
+  it("takes the newest first while the queue is late, where it sheds", () => {
+    assert.deepStrictEqual(resolveShedding({}), { order: "fifo", codel: undefined })
+    const codel = { maxTarget: 1000, interval: undefined }
+    assert.deepStrictEqual(resolveShedding({ codel: {} }), { order: "adaptive", codel })
+    assert.strictEqual(resolveShedding({ codel: {}, order: "fifo" }).order, "fifo")
+    const given = { target: "2 seconds", interval: "1 minute" } as const
+    assert.deepStrictEqual(resolveShedding({ codel: given }).codel, { target: 2000, interval: 60_000 })
+  })
 
   const Caller = Schema.Struct({
     work: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 })),

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 
-const file = new URL("./fixtures/eventLoop.ts", import.meta.url).pathname
+const fileOf = (fixture: string) => new URL(`./fixtures/${fixture}.ts`, import.meta.url).pathname
 
 interface Seen {
   readonly duration: number
@@ -12,15 +12,18 @@ interface Seen {
   readonly stack: ReadonlyArray<{ readonly functionName: string; readonly url: string }>
 }
 
-/** A process that blocks its loop in a way. It is killed at the end, if it has not ended of itself. */
-const start = (...args: ReadonlyArray<string>) =>
+/** A process that runs a fixture. It is killed at the end, if it has not ended of itself. */
+const startFixture = (fixture: string, ...args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(process.execPath, [file, ...args], { stdio: ["pipe", "pipe", "pipe"] })
+      const child = spawn(process.execPath, [fileOf(fixture), ...args], { stdio: ["pipe", "pipe", "pipe"] })
       return { child, exit: once(child, "exit") }
     }),
     ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
   )
+
+/** A process that blocks its loop in a way. */
+const start = (...args: ReadonlyArray<string>) => startFixture("eventLoop", ...args)
 
 type Started = Effect.Success<ReturnType<typeof start>>
 
@@ -84,6 +87,40 @@ describe("EventLoop in a process", () => {
       )
     })
   )
+
+  it.live("says nothing of a loop that turns, however long it does", () =>
+    Effect.gen(function* () {
+      // It turns for longer than a block may last before it is said, and then blocks: the first that is said is that.
+      const { child } = yield* start("turnThenStick")
+      assert.match(
+        yield* lineWith(child.stderr, "spillway"),
+        / is blocked since 1\.\d s, .*; it runs GET \/report\/:id$/
+      )
+    })
+  )
+
+  it.live("says it of each block that does not end, also after another", () =>
+    Effect.gen(function* () {
+      const { child } = yield* start("stuckTwice")
+      assert.include(yield* lineWith(child.stderr, "it runs parse"), "since 0.")
+    })
+  )
+
+  it.live("does not show what a loop does that turned before it could be stopped", () =>
+    Effect.gen(function* () {
+      const { code, output } = yield* Effect.flatMap(startFixture("eventLoopLate"), ended)
+      assert.deepStrictEqual([code, output], [0, "guilty\n"])
+    })
+  )
+
+  for (const stack of ["", "stack"]) {
+    it.live(`lets a process end that has nothing else to do${stack && ", also where stacks are taken"}`, () =>
+      Effect.gen(function* () {
+        const { code, output, stderr } = yield* Effect.flatMap(startFixture("eventLoopLeft", stack), ended)
+        assert.deepStrictEqual([code, output, stderr], [0, "watching: true\n", ""])
+      })
+    )
+  }
 
   it.live("does not hold up an exit, nor wait for a debugger", () =>
     Effect.gen(function* () {

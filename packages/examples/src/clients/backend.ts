@@ -1,5 +1,4 @@
 /** A service that knows how long its callers wait. Run it before gateway.ts: `PORT=4000 node backend.ts`. */
-import * as DeadlineHeader from "@spillway/http/DeadlineHeader"
 import * as Server from "@spillway/http/Server"
 import * as Deadline from "@spillway/runtime/Deadline"
 import * as Main from "@spillway/runtime/Main"
@@ -8,15 +7,13 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 
 // #region backend
 const user = Effect.gen(function* () {
-  const left = yield* Deadline.remaining // no more than the caller has
+  const left = yield* Deadline.remaining // no more than the caller has: it said so in the request
   return yield* HttpServerResponse.json({ name: "Ada", left: Duration.toMillis(left) })
 })
 
 const slow = Effect.as(Effect.sleep("1 minute"), HttpServerResponse.text("too late for anybody"))
 
-const routes = Layer.mergeAll(HttpRouter.add("GET", "/user", user), HttpRouter.add("GET", "/slow", slow)).pipe(
-  Layer.provide(DeadlineHeader.middleware().layer)
-)
+const routes = Layer.mergeAll(HttpRouter.add("GET", "/user", user), HttpRouter.add("GET", "/slow", slow))
 // #endregion
 
 const server = Server.layer({ port: Number(process.env.PORT ?? 4000) })

@@ -13,10 +13,22 @@ export interface Answer {
 
 const answer = (status: number, detail: string, more: ReadonlyArray<string> = []): Answer => {
   const problem = status === 503 ? Problem.unavailable(detail, 1) : Problem.make({ status, detail })
-  const body = Buffer.from(JSON.stringify(Problem.toDetails(problem)))
-  const headers = ["content-type", "application/problem+json", "content-length", String(body.length), ...more]
-  return { status, body, headers }
+  return withFields(fromProblem(problem), more)
 }
+
+/** The body of a problem, without the fields that it has besides. */
+export const fromProblem = (problem: Problem.Problem): Answer => {
+  const body = Buffer.from(JSON.stringify(Problem.toDetails(problem)))
+  const headers = ["content-type", "application/problem+json", "content-length", String(body.length)]
+  return { status: problem.status, body, headers }
+}
+
+/** The same answer with more fields, by name and value in turn. */
+export const withFields = ({ body, headers, status }: Answer, more: ReadonlyArray<string>): Answer => ({
+  status,
+  body,
+  headers: [...headers, ...more]
+})
 
 export const queueFull = answer(503, "the server is overloaded; try again later")
 const waitExceeded = answer(503, "the server is overloaded: no turn came in time; try again later")
@@ -38,6 +50,8 @@ export const overloaded = (reason: Refusal | "ConnectionLimit", signal: string |
 
 export const draining = answer(503, "the server is being restarted")
 export const starting = answer(503, "the server is starting; try again in a moment")
+/** What of ours comes before the handler has failed. */
+export const failed = answer(500, "the server failed; the failure has been logged")
 
 /** Why a request is turned away for its head alone. */
 export interface HeadRefusal {
@@ -78,10 +92,14 @@ export const expectationFailed: HeadRefusal = {
   closes: false
 }
 
-/** A refusal as bytes for a connection that stays open. RFC 9110 section 6.6.1 asks for no `Date` in it. Times are in seconds. */
+/**
+ * A refusal as bytes for a connection that stays open. RFC 9110 section 6.6.1 asks for no `Date` in it. Times are in seconds, and a
+ * `retryAfter` of `0` is none.
+ */
 export const toKeptBytes = ({ body, headers, status }: Answer, retryAfter: number, keepAlive: number): Buffer => {
   const kept = keepAlive === Infinity ? [] : ["keep-alive", `timeout=${Math.floor(keepAlive)}`]
-  return encode(status, ["connection", "keep-alive", ...kept, "retry-after", String(retryAfter), ...headers], body)
+  const later = retryAfter === 0 ? [] : ["retry-after", String(retryAfter)]
+  return encode(status, ["connection", "keep-alive", ...kept, ...later, ...headers], body)
 }
 
 const encode = (status: number, fields: ReadonlyArray<string>, body: Buffer): Buffer => {

@@ -1,3 +1,4 @@
+import * as AdaptiveLimit from "@spillway/runtime/AdaptiveLimit"
 import * as LoadSignals from "@spillway/runtime/LoadSignals"
 import type { IncomingMessage } from "node:http"
 import type { OverloadOptions } from "../OverloadOptions.ts"
@@ -28,6 +29,19 @@ export const classes = (options: OverloadOptions): Classes => {
     partition: partition === undefined ? whole : (request) => indices.get(partition(request) ?? "default") ?? 0,
     shares: [...shares.values()]
   }
+}
+
+/** With so few permits something is done still, whatever fails: what is lost below is more than what is gained. */
+const leastLimit = 16
+
+/** What finds the number of permits, of at most `maxConcurrent`; `undefined` if it is fixed. */
+export const limitOf = (
+  { concurrencyLimit = "adaptive" }: OverloadOptions,
+  maxConcurrent: number
+): AdaptiveLimit.AdaptiveLimit | undefined => {
+  if (typeof concurrencyLimit === "function") return concurrencyLimit()
+  if (concurrencyLimit === "fixed" || maxConcurrent <= leastLimit || maxConcurrent === Infinity) return undefined
+  return AdaptiveLimit.make(AdaptiveLimit.knee({ min: leastLimit, max: maxConcurrent }))
 }
 
 /** How often the signals are sampled, in milliseconds. */

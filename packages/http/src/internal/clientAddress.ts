@@ -5,8 +5,12 @@ import * as Result from "effect/Result"
 /** Which addresses belong to proxies whose word on the client's address is taken. */
 export type Trust = (address: NetAddress.IpAddress) => boolean
 
+/** No proxy is trusted: an address needs no parsing to know that. */
+export const trustNobody: Trust = () => false
+
 /** Reads networks like `10.0.0.0/8` or single addresses. Returns the first that can not be read as an error. */
 export const trustNetworks = (networks: ReadonlyArray<string>): Result.Result<Trust, string> => {
+  if (networks.length === 0) return Result.succeed(trustNobody)
   const parsed: Array<IpNetwork.IpNetwork> = []
   for (const network of networks) {
     const result = network.includes("/")

@@ -58,6 +58,8 @@ export class Connection implements Swept {
   closing = false
   /** It is one of those beyond `maxConnections` that only probes may use. */
   reserved = false
+  /** It was refused among too many, and is not read for a while. */
+  isHeld = false
   /** For whom a trusted proxy sent the newest request. */
   forwardedFor: string | undefined = undefined
   /** Since when it waits for a request, or for the rest of a head, as far as the last sweep saw. */
@@ -119,7 +121,7 @@ export class Connection implements Swept {
   /** Lets a request knock at the door in its turn: a pipelined one when those before it are answered. Says whether there was room for it. */
   admit(exchange: Exchange): boolean {
     if (this.inFlight === 1) {
-      exchange.enterDoor()
+      exchange.enterDoor(exchange.arrivedAt)
       return true
     }
     this.#held ??= []
@@ -181,7 +183,7 @@ export class Connection implements Swept {
   ended(exchange: Exchange, now: number): void {
     this.inFlight--
     const next = this.#held?.shift()
-    if (next !== undefined && !this.socket.destroyed) next.enterDoor()
+    if (next !== undefined && !this.socket.destroyed) next.enterDoor(now)
     if (this.exchange !== exchange) return
     this.exchange = undefined
     this.#unread = exchange.request.complete ? undefined : exchange
@@ -260,6 +262,7 @@ export class Connection implements Swept {
     if (this.inFlight === 0 || this.closing || this.upgraded) return
     this.#halfClosed = true
     this.waitsSince = this.owner.now()
+    this.exchange?.giveWay()
     this.exchange?.probe()
     this.owner.sweep.schedule(this, probeMillis)
   }

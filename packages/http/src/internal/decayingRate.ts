@@ -1,11 +1,12 @@
-/**
- * How many times a second something happened lately: the older it is the less it counts, by the time constant in milliseconds. Before it
- * has happened for so long, it counts the time since the first.
- */
+/** A count as small as this is none. */
 const negligible = 0.01
 /** A few things at once say nothing about a rate. */
 const leastSeen = 0.05
 
+/**
+ * How many times a second something happened lately: the older it is the less it counts, by the time constant in milliseconds. Before it
+ * has happened for so long, it counts the time since the first.
+ */
 export class DecayingRate {
   readonly #timeConstant: number
   #count = 0

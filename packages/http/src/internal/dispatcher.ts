@@ -1,4 +1,5 @@
 import type * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
@@ -9,12 +10,16 @@ import * as answers from "./answers.ts"
 import { BodyBudget } from "./bodyBudget.ts"
 import type { Connection } from "./connection.ts"
 import { Connections } from "./connections.ts"
+import { remainingOf } from "./deadlineFields.ts"
+import { Deadlines } from "./deadlines.ts"
 import { Exchange } from "./exchange.ts"
 import type { Incoming } from "./exchange.ts"
 import { ExpiryList } from "./expiryList.ts"
 import { acceptHandOver, Handshake, refuseHandshake, refusalOfHandshake } from "./handshake.ts"
 import { ignoredUpgrade, mayHaveLostBytes, readHead, refusalOf } from "./head.ts"
 import { Outgoing } from "./outgoing.ts"
+import { stageOf } from "./rateLimit/stage.ts"
+import type { RateLimitStage } from "./rateLimit/stage.ts"
 import type { Recorder } from "./recorder.ts"
 import { RefusalPace } from "./refusalPace.ts"
 import { WebSockets } from "./webSockets.ts"
@@ -27,10 +32,12 @@ export class Dispatcher {
   readonly options: Resolved
   readonly now: () => number
   readonly recorder: Recorder
+  /** The stage before the door, if the server has a limit of its own. */
+  readonly rateLimit: RateLimitStage | undefined
   readonly door: Admission.Admission
   readonly connections: Connections
-  /** Requests whose handlers are not done, in the order of their arrival. */
-  readonly deadlines: ExpiryList
+  /** Of requests whose handlers are not done. */
+  readonly deadlines: Deadlines
   /** Bodies that a handler waits for. */
   readonly bodies: ExpiryList
   readonly bodyBudget: BodyBudget
@@ -53,6 +60,7 @@ export class Dispatcher {
     this.options = options
     this.now = now
     this.recorder = recorder
+    this.rateLimit = stageOf(options, recorder.context)
     this.door = Admission.make({
       maxConcurrent: options.maxConcurrent,
       maxQueued: options.maxQueued,
@@ -64,7 +72,7 @@ export class Dispatcher {
       ...more
     })
     this.connections = new Connections(options, now, recorder)
-    this.deadlines = new ExpiryList(options.requestDeadline)
+    this.deadlines = new Deadlines(options.requestDeadline)
     this.bodies = new ExpiryList(options.bodyTimeout)
     this.bodyBudget = new BodyBudget(options.maxBufferedBodies)
     this.webSockets = new WebSockets(options, now, recorder.context)
@@ -108,19 +116,20 @@ export class Dispatcher {
     this.admit(exchange, refusalOf(request, head, this.options) ?? expectation)
   }
 
-  /** Begins a request whose head has been read: it goes to the door, or around it, or is turned away. */
+  /** Begins a request whose head has been read: it pays for itself and goes to the door, or around both, or is turned away. */
   admit(exchange: Exchange, refusal: answers.HeadRefusal | undefined): void {
     const { connection, request } = exchange
     if (refusal !== undefined) return this.#reject(exchange, refusal)
     if (this.handler === undefined) return this.#answer(exchange, answers.starting, "Starting", 1)
-    this.deadlines.add(exchange, exchange.arrivedAt)
     exchange.exempt = this.options.exempt(request)
     if (!exchange.exempt) {
+      if (connection.reserved) return this.refuse(exchange, "ConnectionLimit")
+      if (this.rateLimit?.admits(exchange) === false) return
       exchange.priority = this.options.classes.priority(request)
       exchange.partition = this.options.classes.partition(request)
     }
-    if (connection.reserved && !exchange.exempt) this.refuse(exchange, "ConnectionLimit")
-    else if (!connection.admit(exchange)) this.refuse(exchange, "QueueFull")
+    this.deadlines.add(exchange, exchange.arrivedAt, remainingOf(request.headers))
+    if (!connection.admit(exchange)) this.refuse(exchange, "QueueFull")
   }
 
   /** A WebSocket handshake. Node has given the socket up: the answer ends the connection, unless it upgrades it. */
@@ -131,7 +140,12 @@ export class Dispatcher {
     const refusal = refusalOfHandshake(this, request, connection)
     if (connection.closing || this.#closeBehindOthers(connection, refusal?.bytes ?? answers.malformed)) return
     if (refusal !== undefined) return refuseHandshake(this, connection, refusal)
-    new Handshake(this, request, connection, head).enterDoor()
+    const now = this.now()
+    const verdict = this.rateLimit?.judgeHandshake(request, now)
+    if (verdict !== undefined && Result.isFailure(verdict)) return refuseHandshake(this, connection, verdict.failure)
+    const handshake = new Handshake(this, request, connection, head)
+    handshake.quota = verdict?.success
+    handshake.enterDoor(now)
   }
 
   /** A `CONNECT`. Node has given the socket up. */
@@ -188,11 +202,11 @@ export class Dispatcher {
     this.deadlines.remove(exchange)
     const answer = answers.overloaded(reason, signal)
     const retryAfter = this.door.retryAfterSeconds()
+    this.refusalPace.refused(exchange, this.now())
     if (exchange.hasBody || !this.#sendBytes(exchange.response, answer, retryAfter)) {
       return this.#answer(exchange, answer, signal ?? reason, retryAfter)
     }
     this.recorder.refused(signal ?? reason)
-    this.refusalPace.refused(exchange.request.socket, this.now())
   }
 
   /** Sends a refusal whose bytes were made before. Says whether it could. */
@@ -238,8 +252,8 @@ export class Dispatcher {
   /** What enforces the timeouts: to be forked in the scope of the server. */
   get alarms(): ReadonlyArray<Effect.Effect<never>> {
     const { bodies, connections, deadlines, door, refusalPace, webSockets } = this
-    const lists = [deadlines, bodies, refusalPace.held, webSockets.pings, webSockets.closes]
-    return [door.expire, ...lists.map(({ alarm }) => alarm.run), ...connections.alarms]
+    const lists = [bodies, refusalPace.held, webSockets.pings, webSockets.closes]
+    return [door.expire, ...deadlines.alarms, ...lists.map(({ alarm }) => alarm.run), ...connections.alarms]
   }
 
   /** The body of a pipelined request can not be read: it is refused when its turn comes. */

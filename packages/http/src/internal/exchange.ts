@@ -4,7 +4,7 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { ServerResponse } from "node:http"
 import type { Outcome } from "@spillway/runtime/AdaptiveLimit"
 import type { Priority } from "../Priority.ts"
-import type { Refusal, Ticket, Visitor } from "../Admission.ts"
+import type { Refusal, Visitor } from "../Admission.ts"
 import { closeGently } from "./answers.ts"
 import type { Connection } from "./connection.ts"
 import type { Dispatcher } from "./dispatcher.ts"
@@ -12,6 +12,8 @@ import type { Expiring } from "./expiryList.ts"
 import type { Handshake } from "./handshake.ts"
 import type { Linked } from "./linkedList.ts"
 import { http } from "./nodeHttp.ts"
+import { Permit } from "./permit.ts"
+import type { Fields } from "./rateLimit/fields.ts"
 
 /** The request class given to node, so that what belongs to a request hangs on it and needs no look-up. */
 export class Incoming extends http.IncomingMessage {
@@ -46,8 +48,10 @@ export interface Guarded {
   readonly expired: boolean
   /** The client sent its body too slowly, and the handler was interrupted for it. */
   readonly bodyTimedOut: boolean
-  /** The handler failed, or answered that the server did. */
-  failed: boolean
+  /** What its client is told of its quota, if the server limits it. */
+  readonly quota: Fields | undefined
+  /** The status of what the handler answered; 0 before, and if it was interrupted. */
+  status: number
   /** The pattern of the route, known once the handler is done. */
   route: string
   /** The handler begins, on this fiber. */
@@ -76,10 +80,20 @@ interface ReadableInternals {
 /** What node's parser says of it, where it says it. */
 const cutOff = Object.assign(new Error("the body ended too early"), { code: "HPE_INVALID_EOF_STATE" })
 
+/**
+ * What the door learns from a request: an answer of our own fault, or a late one, is not what a permit is for. A client that went away says
+ * nothing, and neither does a 503: what refuses so, as a `Bulkhead` does, has a limit of its own.
+ */
+export const outcomeOf = ({ bodyTimedOut, expired, status }: Guarded, isGone: boolean): Outcome => {
+  if (expired) return "dropped"
+  if (isGone || bodyTimedOut || status === 503 || status === 0) return "ignored"
+  return status >= 500 ? "dropped" : "success"
+}
+
 const park = (exchange: Exchange): void => exchange.park()
 
-/** The time of a permit that is not held. */
-const notHeld = -1
+/** The time of what has not happened. */
+const never = -1
 
 /** One request and its response, from the arrival of the headers to the last byte sent. It owns the permit of the door. */
 export class Exchange implements Visitor, Expiring, Guarded {
@@ -97,8 +111,8 @@ export class Exchange implements Visitor, Expiring, Guarded {
   partition = 0
   expired = false
   bodyTimedOut = false
-  /** The handler failed, or answered that the server did. */
-  failed = false
+  quota: Fields | undefined = undefined
+  status = 0
   /** The client waits for `100 Continue` before it sends the body. */
   awaitsContinue = false
   /** It passes outside the door. */
@@ -109,13 +123,11 @@ export class Exchange implements Visitor, Expiring, Guarded {
   awaitsSmallBody = false
   /** What reads the body and can be told that the client is too slow. */
   reader: { expire(): void } | undefined = undefined
-  #ticket: Ticket | undefined = undefined
-  #waited = false
-  #heldSince = notHeld
+  readonly #permit: Permit
   #paused = false
   /** It was admitted, and starts when its body has come; since when it waits for that without a permit. */
   #arriving = false
-  #parkedAt = notHeld
+  #parkedAt = never
   /** What it has of the budget for bodies that are waited for. */
   #buffered = 0
   #entered = false
@@ -133,6 +145,7 @@ export class Exchange implements Visitor, Expiring, Guarded {
     this.response = response
     this.connection = connection
     this.arrivedAt = arrivedAt
+    this.#permit = new Permit(host.door, this)
   }
 
   get deadline(): number {
@@ -140,22 +153,20 @@ export class Exchange implements Visitor, Expiring, Guarded {
   }
 
   /** Knocks at the door, or goes around it. */
-  enterDoor(): void {
-    if (this.exempt) return this.host.start(this)
-    const ticket = this.host.door.enter(this)
-    // Set only while it waits: the handler of one that was admitted has run already.
-    if (ticket !== undefined) {
-      this.#ticket = ticket
-      this.#waited = true
-    }
+  enterDoor(now: number = this.host.now()): void {
+    if (this.exempt) this.host.start(this)
+    else this.#permit.ask(now)
   }
 
-  admitted(): void {
-    this.#ticket = undefined
-    const now = this.host.now()
-    if (now >= this.dueAt) this.expired = true
-    this.#heldSince = this.#waited ? now : this.arrivedAt
-    if (this.#parkedAt === notHeld && this.awaitsSmallBody && !this.request.complete) {
+  /** The client has closed its side. If it is gone, a handler that starts now works for nobody. */
+  giveWay(): void {
+    this.#permit.giveWay()
+  }
+
+  admitted(now: number): void {
+    this.#permit.granted(now)
+    if (now >= this.dueAt) return this.#giveUp(() => this.host.refuse(this, "WaitExceeded"))
+    if (this.#parkedAt === never && this.awaitsSmallBody && !this.request.complete) {
       this.#arriving = true
       // Nearly always the body comes in the same packet, or in the next one, which the kernel has already.
       setImmediate(park, this)
@@ -169,15 +180,14 @@ export class Exchange implements Visitor, Expiring, Guarded {
   park(): void {
     if (!this.#arriving || this.response.destroyed) return
     this.#parkedAt = this.host.now()
-    this.#heldSince = notHeld
-    this.host.door.pause(this.partition)
+    this.#permit.pause()
     this.received(this.request.readableLength, false)
   }
 
   /** Bytes of the body have come. `enough`: all of it, or as much as is buffered for a reader. */
   received(bytes: number, enough: boolean): void {
     if (!this.#arriving) return
-    const parked = this.#parkedAt !== notHeld
+    const parked = this.#parkedAt !== never
     if (parked && !this.host.bodyBudget.take(bytes)) {
       this.response.shouldKeepAlive = false
       return this.#giveUp(() => this.host.refuse(this, "QueueFull"))
@@ -185,12 +195,8 @@ export class Exchange implements Visitor, Expiring, Guarded {
     if (parked) this.#buffered += bytes
     if (!enough) return
     this.#arriving = false
-    if (!parked) return this.host.start(this)
-    const ticket = this.host.door.reenter(this)
-    if (ticket !== undefined) {
-      this.#ticket = ticket
-      this.#waited = true
-    }
+    if (parked) this.#permit.askAgain()
+    else this.host.start(this)
   }
 
   #unpark(): void {
@@ -201,14 +207,13 @@ export class Exchange implements Visitor, Expiring, Guarded {
   /** Answers it without its handler, which has not started. */
   #giveUp(answer: () => void): void {
     this.#arriving = false
-    if (this.#ticket !== undefined) this.host.door.cancel(this.#ticket)
-    this.#ticket = undefined
+    if (!this.#permit.cancel()) this.#permit.pause()
     this.#unpark()
     answer()
   }
 
   refused(reason: Refusal, signal?: string): void {
-    this.#ticket = undefined
+    this.#permit.denied()
     this.#unpark()
     this.host.refuse(this, reason, signal)
   }
@@ -265,14 +270,14 @@ export class Exchange implements Visitor, Expiring, Guarded {
 
   /** The server has drained for long enough: a request whose body has not come by now is not waited for. */
   refuseParked(): void {
-    if (this.#arriving || (this.#ticket !== undefined && this.#parkedAt !== notHeld)) {
+    if (this.#arriving || (this.#permit.waits && this.#parkedAt !== never)) {
       this.#giveUp(() => this.host.refuseDraining(this))
     }
   }
 
   /** Looks whether a body that is waited for without a handler takes too long. */
   checkBody(): void {
-    if (!this.#arriving || this.#parkedAt === notHeld) return
+    if (!this.#arriving || this.#parkedAt === never) return
     if (this.host.now() - this.#parkedAt >= this.host.options.bodyTimeout) this.bodyTooSlow()
   }
 
@@ -297,25 +302,18 @@ export class Exchange implements Visitor, Expiring, Guarded {
     return true
   }
 
-  /** The deadline has passed. One that has not been inside is dealt with by the door, whose longest wait is no longer than this. */
+  /** The deadline has passed. */
   expire(): void {
     this.expired = true
     if (this.#arriving) return this.bodyTooSlow()
-    if (this.#ticket !== undefined) {
-      if (this.#parkedAt !== notHeld) this.#giveUp(() => this.host.refuse(this, "WaitExceeded"))
-      return
-    }
+    if (this.#permit.waits) return this.#giveUp(() => this.host.refuse(this, "WaitExceeded"))
     const fiber = this.#fiber
     if (fiber !== undefined) fiber.interruptUnsafe(fiber.id)
   }
 
   /** The response was sent, or the client is gone. */
   closed(now: number): void {
-    const ticket = this.#ticket
-    if (ticket !== undefined) {
-      this.#ticket = undefined
-      this.host.door.cancel(ticket)
-    }
+    this.#permit.cancel()
     this.#arriving = false
     this.#unpark()
     // A handler that began keeps its permit until it has ended: it may still be at work.
@@ -333,24 +331,12 @@ export class Exchange implements Visitor, Expiring, Guarded {
   #leave(): void {
     this.host.deadlines.remove(this)
     this.connection.left(this)
-    if (this.#heldSince === notHeld) return
-    const held = this.host.now() - this.#heldSince
-    this.#heldSince = notHeld
-    this.host.door.leave(held, this.#outcome, this.partition)
-  }
-
-  /** What the door learns from it: an answer of our own fault, or a late one, is not what a permit is for. */
-  get #outcome(): Outcome {
-    if (this.expired || this.failed) return "dropped"
-    return this.response.destroyed || this.bodyTimedOut ? "ignored" : "success"
+    this.#permit.leave(this.host.now(), outcomeOf(this, this.response.destroyed))
   }
 
   /** Gives the permit up while the handler only waits for the client. */
   pausePermit(): void {
-    if (this.#heldSince === notHeld) return
-    this.#heldSince = notHeld
-    this.#paused = true
-    this.host.door.pause(this.partition)
+    if (this.#permit.pause()) this.#paused = true
   }
 
   /** Takes a permit again after `pausePermit`: waits for one, ahead of new requests, as long as the deadline allows. */
@@ -363,8 +349,8 @@ export class Exchange implements Visitor, Expiring, Guarded {
     })
   }
 
-  hold(): void {
-    this.#heldSince = this.host.now()
+  hold(now: number): void {
+    this.#permit.granted(now)
   }
 }
 
@@ -380,8 +366,8 @@ class Resumption implements Visitor {
     this.#resume = resume
   }
 
-  admitted(): void {
-    this.#exchange.hold()
+  admitted(now: number): void {
+    this.#exchange.hold(now)
     this.#resume(Effect.void)
   }
 

@@ -15,6 +15,7 @@ import { clientOf, parseAddress } from "./clientAddress.ts"
 import type { Trust } from "./clientAddress.ts"
 import { exchangeOf, guardedOf } from "./exchange.ts"
 import type { Guarded } from "./exchange.ts"
+import { withFields } from "./rateLimit/fields.ts"
 
 /** An HTTP app, whatever it fails with. */
 export type App = Effect.Effect<HttpServerResponse, unknown, HttpServerRequest | Scope.Scope>
@@ -22,6 +23,10 @@ export type App = Effect.Effect<HttpServerResponse, unknown, HttpServerRequest |
 const isClientAbort = (cause: Cause.Cause<unknown>): boolean =>
   cause.reasons.every((reason) => reason._tag === "Interrupt") &&
   cause.reasons.some((reason) => reason.annotations.has(ClientAbort.key))
+
+/** What fails is answered while the handler's deadline still holds: an error may take its time to become a response. */
+const answerFailure = (cause: Cause.Cause<unknown>): Effect.Effect<HttpServerResponse> =>
+  Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Problem.fromCause(cause)
 
 /** A client that went away gets no answer; its interruption goes on, for the logger and the tracer. */
 const toResponse = (cause: Cause.Cause<unknown>): Effect.Effect<HttpServerResponse> =>
@@ -39,7 +44,8 @@ const exceeded = Effect.succeed(Problem.toResponse(Problem.deadlineExceeded))
  * without it stays closed and would outlive its client. Here is the one place where every app is opened.
  */
 export const guard = (app: App, trust: Trust | undefined): App => {
-  const open = Effect.interruptible(trust === undefined ? app : withClientAddress(app, trust))
+  const seen = trust === undefined ? app : withClientAddress(app, trust)
+  const open = Effect.interruptible(Effect.catchCause(seen, answerFailure))
   return Effect.withFiber((fiber) => {
     const exchange = guardedOf(Context.getUnsafe(fiber.context, HttpServerRequest))
     if (exchange === undefined) return Effect.catchCause(open, toResponse)
@@ -47,15 +53,14 @@ export const guard = (app: App, trust: Trust | undefined): App => {
     const outer = fiber.context
     exchange.handlerBegan(fiber)
     fiber.setContext(Context.add(outer, CurrentDeadline, exchange.deadline))
-    return Effect.matchCauseEffect(open, {
+    const answered = Effect.matchCauseEffect(open, {
       onSuccess: (response) => {
-        exchange.failed = response.status >= 500
         exchange.answers(response.body._tag === "Stream" || response.body._tag === "Raw")
+        exchange.status = response.status
         end(exchange, fiber, outer)
         return Effect.succeed(response)
       },
       onFailure: (cause) => {
-        exchange.failed = !Cause.hasInterruptsOnly(cause)
         exchange.answers(false)
         end(exchange, fiber, outer)
         if (!Cause.hasInterruptsOnly(cause)) return toResponse(cause)
@@ -63,6 +68,8 @@ export const guard = (app: App, trust: Trust | undefined): App => {
         return exchange.expired ? exceeded : toResponse(cause)
       }
     })
+    const { quota } = exchange
+    return quota === undefined ? answered : Effect.map(answered, (response) => withFields(response, quota))
   })
 }
 

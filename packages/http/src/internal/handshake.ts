@@ -3,14 +3,18 @@ import type { IncomingMessage } from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type { Priority } from "../Priority.ts"
-import type { Refusal, Ticket, Visitor } from "../Admission.ts"
+import type { Refusal, Visitor } from "../Admission.ts"
 import * as answers from "./answers.ts"
 import type { Connection } from "./connection.ts"
 import type { Dispatcher } from "./dispatcher.ts"
+import { outcomeOf } from "./exchange.ts"
 import type { Guarded, Incoming } from "./exchange.ts"
+import { remainingOf } from "./deadlineFields.ts"
 import type { Expiring } from "./expiryList.ts"
 import { readHead, refusalOf } from "./head.ts"
 import type { Linked } from "./linkedList.ts"
+import { Permit } from "./permit.ts"
+import type { Fields } from "./rateLimit/fields.ts"
 import type { RefusalReason } from "./recorder.ts"
 import type { ServerWebSocket } from "./webSocket.ts"
 
@@ -25,7 +29,7 @@ export const isHandshake = ({ headers, httpVersionMinor, method }: IncomingMessa
   (headers["content-length"] ?? "0") === "0" &&
   headers["transfer-encoding"] === undefined
 
-interface HandshakeRefusal {
+export interface HandshakeRefusal {
   readonly reason: RefusalReason
   readonly bytes: Uint8Array
 }
@@ -79,19 +83,19 @@ export class Handshake implements Visitor, Expiring, Guarded {
   readonly deadline = Infinity
   route = ""
   expired = false
-  failed = false
+  status = 0
   readonly priority: Priority
   readonly partition: number
   /** A handshake has no body. */
   readonly bodyTimedOut = false
+  quota: Fields | undefined = undefined
   /** What came of it. */
   webSocket: ServerWebSocket | undefined = undefined
   readonly #host: Dispatcher
   readonly #request: Incoming
   readonly #connection: Connection
   readonly #head: Buffer
-  #ticket: Ticket | undefined = undefined
-  #heldSince: number | undefined = undefined
+  readonly #permit: Permit
   #fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   #entered = false
   #pending = true
@@ -103,29 +107,29 @@ export class Handshake implements Visitor, Expiring, Guarded {
     this.#head = head
     this.priority = host.options.classes.priority(request)
     this.partition = host.options.classes.partition(request)
+    this.#permit = new Permit(host.door, this)
     request.handshake = this
     connection.inFlight++
-    host.deadlines.add(this, host.now())
     connection.socket.once("close", () => this.#closed())
     // Whoever ended our side, the client gets the usual grace to end its own.
     connection.socket.once("finish", () => connection.close())
   }
 
   /** Knocks at the door. */
-  enterDoor(): void {
-    this.#ticket = this.#host.door.enter(this)
+  enterDoor(now: number): void {
+    this.#host.deadlines.add(this, now, remainingOf(this.#request.headers))
+    this.#permit.ask(now)
   }
 
-  admitted(): void {
-    this.#ticket = undefined
-    if (this.#connection.socket.destroyed) return this.#host.door.leave(0, "ignored", this.partition)
-    this.#heldSince = this.#host.now()
+  admitted(now: number): void {
+    this.#permit.granted(now)
+    if (this.#connection.socket.destroyed) return this.#leave()
     if (this.#connection.socket.readableEnded) return this.#refuseHalfClosed()
     this.#host.upgradeHandler!(this.#request, this.#connection.socket as Socket, this.#head)
   }
 
   refused(reason: Refusal, signal?: string): void {
-    this.#ticket = undefined
+    this.#permit.denied()
     this.#settle()
     const bytes = answers.unavailable(answers.overloaded(reason, signal), this.#host.door.retryAfterSeconds())
     refuseHandshake(this.#host, this.#connection, { reason: signal ?? reason, bytes })
@@ -154,6 +158,7 @@ export class Handshake implements Visitor, Expiring, Guarded {
 
   expire(): void {
     this.expired = true
+    if (this.#permit.cancel()) return this.refused("WaitExceeded")
     this.#fiber?.interruptUnsafe(this.#fiber.id)
   }
 
@@ -167,7 +172,7 @@ export class Handshake implements Visitor, Expiring, Guarded {
   }
 
   #closed(): void {
-    if (this.#ticket !== undefined) this.#host.door.cancel(this.#ticket)
+    this.#permit.cancel()
     this.#settle()
     // A handler that began keeps its permit until it has ended: it may still be at work.
     if (!this.#entered) this.#leave()
@@ -181,9 +186,7 @@ export class Handshake implements Visitor, Expiring, Guarded {
   }
 
   #leave(): void {
-    if (this.#heldSince === undefined) return
-    const held = this.#host.now() - this.#heldSince
-    this.#heldSince = undefined
-    this.#host.door.leave(held, this.expired || this.failed ? "dropped" : "success", this.partition)
+    const isGone = this.#connection.socket.destroyed
+    this.#permit.leave(this.#host.now(), outcomeOf(this, isGone))
   }
 }

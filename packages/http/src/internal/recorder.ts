@@ -1,6 +1,7 @@
+import type { LoadSignals } from "@spillway/runtime/LoadSignals"
 import type * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
-import type { Refusal } from "../Admission.ts"
+import type { Admission, Refusal } from "../Admission.ts"
 import * as HttpMetrics from "../HttpMetrics.ts"
 import { connectionStates } from "./connection.ts"
 import type { Connections } from "./connections.ts"
@@ -16,6 +17,8 @@ export type RefusalReason =
   | "RequestTimeout"
   | "ExpectationFailed"
   | "ConnectionLimit"
+  | "RateLimited"
+  | "Failed"
   // The name of a signal.
   | (string & {})
 
@@ -72,7 +75,7 @@ export class Recorder {
   readonly dropped = (): void => HttpMetrics.droppedConnections.updateUnsafe(1, this.#context)
 
   /** Registers the gauges that are read when they are exported. Returns how to remove them. */
-  registerGauges(door: () => { readonly running: number; readonly queued: number }, connections: Connections) {
+  registerGauges(door: Admission, connections: Connections, signals: LoadSignals | undefined) {
     const gauge = (metric: Metric.Gauge<number>, value: () => number) =>
       Metric.registerUnsafe(metric, this.#context, {
         get: () => ({ value: value() }),
@@ -80,8 +83,17 @@ export class Recorder {
         modify: () => {}
       })
     const registrations = [
-      gauge(HttpMetrics.activeRequests, () => door().running),
-      gauge(HttpMetrics.queued, () => door().queued),
+      gauge(HttpMetrics.activeRequests, () => door.stats.running),
+      gauge(HttpMetrics.queued, () => door.stats.queued),
+      gauge(HttpMetrics.concurrencyLimit, () => door.stats.limit),
+      gauge(HttpMetrics.queueDelay, () => door.queueDelay / 1000),
+      ...(signals?.values ?? []).flatMap(({ name }, index) => [
+        gauge(Metric.withAttributes(HttpMetrics.signalValue, { signal: name }), () => signals!.values[index]!.value),
+        gauge(
+          Metric.withAttributes(HttpMetrics.signalPressure, { signal: name }),
+          () => signals!.values[index]!.pressure
+        )
+      ]),
       ...connectionStates.map((state) =>
         gauge(Metric.withAttributes(HttpMetrics.connections, { state }), () => connections.count()[state])
       )

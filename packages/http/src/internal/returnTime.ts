@@ -8,7 +8,7 @@ const maxSeconds = 60
 const memoryMillis = 2000
 
 /** Estimates when those who are refused may come back. */
-export class RetryAfter {
+export class ReturnTime {
   readonly #served = new DecayingRate(memoryMillis)
   readonly #refused = new DecayingRate(memoryMillis)
 

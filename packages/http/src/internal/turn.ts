@@ -15,11 +15,19 @@ const notBegun = -1
 export class Turn {
   readonly #defer: (run: () => void) => void
   #begunAt = notBegun
-  #accepted = false
-  #acceptingSince = notBegun
+  #arrived = false
+  #arrivingSince = notBegun
 
   constructor(defer: (run: () => void) => void) {
     this.#defer = defer
+  }
+
+  /**
+   * Whether a request may be started as it comes. Not while connections are accepted: what comes on them would be started one after the
+   * other, one in a turn, and all that stand behind them in the kernel would wait unseen.
+   */
+  mayStart(now: number): boolean {
+    return !this.#arrived && this.hasTime(now)
   }
 
   /** Whether one more handler may be started in this turn. */
@@ -30,24 +38,27 @@ export class Turn {
     return true
   }
 
-  /** A connection was accepted. Node accepts one in a turn, and reads of it in the next: more may stand in the kernel. */
-  accepted(): void {
-    this.#accepted = true
+  /**
+   * A connection was accepted, or a request has come that waits. Node accepts one connection in a turn, reads of it in the next, and sees in
+   * the one after that its client has hung up: more may stand in the kernel.
+   */
+  arrived(): void {
+    this.#arrived = true
   }
 
-  /** The same, for one that has waited: while connections come, the loop turns again first, for as long as handlers have. */
+  /** The same, for one that waits: while something arrives, the loop turns again first, for as long as handlers have. */
   mayRun(now: number): boolean {
-    if (this.#begunAt !== notBegun || !this.#isAccepting(now)) return this.hasTime(now)
+    if (this.#begunAt !== notBegun || !this.#isArriving(now)) return this.hasTime(now)
     this.hasTime(now)
     this.#begunAt = now - sliceMillis
     return false
   }
 
-  #isAccepting(now: number): boolean {
-    if (this.#accepted && this.#acceptingSince === notBegun) this.#acceptingSince = now
-    const goesOn = this.#accepted && now - this.#acceptingSince < sliceMillis
-    if (!goesOn) this.#acceptingSince = notBegun
-    this.#accepted = false
+  #isArriving(now: number): boolean {
+    if (this.#arrived && this.#arrivingSince === notBegun) this.#arrivingSince = now
+    const goesOn = this.#arrived && now - this.#arrivingSince < sliceMillis
+    if (!goesOn) this.#arrivingSince = notBegun
+    this.#arrived = false
     return goesOn
   }
 

@@ -1,9 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
-import { TestClock } from "effect/testing"
-import type { Socket } from "node:net"
 import { DecayingRate } from "../../src/internal/decayingRate.ts"
-import { RefusalPace } from "../../src/internal/refusalPace.ts"
 import { sliceMillis, Turn } from "../../src/internal/turn.ts"
 
 describe("DecayingRate", () => {
@@ -16,6 +12,9 @@ describe("DecayingRate", () => {
     for (; now < 10_000; now += 10) rate.add(now)
     assert.approximately(rate.perSecond(now), 100, 5)
     assert.isBelow(rate.perSecond(now + 20_000), 0.1)
+    // It begins anew, and does not count the time in which nothing happened.
+    for (now = 50_000; now < 50_500; now += 10) rate.add(now)
+    assert.approximately(rate.perSecond(now), 100, 5)
   })
 })
 
@@ -35,6 +34,19 @@ describe("Turn", () => {
     assert.isTrue(turn.hasTime(sliceMillis))
   })
 
+  it("starts nothing as it comes while connections are accepted", () => {
+    const { end, turn } = setUp()
+    assert.isTrue(turn.mayStart(0))
+    end()
+    turn.arrived()
+    assert.isFalse(turn.mayStart(1))
+    assert.isFalse(turn.mayRun(1))
+    end()
+    assert.isTrue(turn.mayRun(1))
+    end()
+    assert.isTrue(turn.mayStart(1))
+  })
+
   it("lets the loop turn again before one that waited while connections come, for a slice at most", () => {
     const { end, turn } = setUp()
     const next = (now: number) => {
@@ -44,37 +56,11 @@ describe("Turn", () => {
     }
     assert.isTrue(next(0))
     const came = [0, 1, 1.5, sliceMillis].map((now) => {
-      turn.accepted()
+      turn.arrived()
       return next(now)
     })
     assert.deepStrictEqual(came, [false, false, false, true])
-    turn.accepted()
+    turn.arrived()
     assert.deepStrictEqual([next(10), next(10)], [false, true])
   })
-})
-
-describe("RefusalPace", () => {
-  it.effect("stops reading of who is refused beyond 5000 a second, for a second", () =>
-    Effect.gen(function* () {
-      const pace = new RefusalPace()
-      const running = yield* Effect.forkChild(pace.held.alarm.run, { startImmediately: true })
-      const socket = {
-        destroyed: false,
-        paused: false,
-        isPaused: () => socket.paused,
-        pause: () => void (socket.paused = true),
-        resume: () => void (socket.paused = false)
-      }
-      const refuse = (times: number, every: number) => {
-        for (let i = 0; i < times; i++) pace.refused(socket as unknown as Socket, i * every)
-      }
-      refuse(4000, 0.25)
-      assert.isFalse(socket.paused)
-      refuse(8000, 0.1)
-      assert.isTrue(socket.paused)
-      yield* TestClock.adjust("3 seconds")
-      assert.isFalse(socket.paused)
-      yield* Fiber.interrupt(running)
-    })
-  )
 })

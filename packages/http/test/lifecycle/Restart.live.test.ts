@@ -21,7 +21,10 @@ const startInstance = (port: number) =>
           SPILLWAY_HTTP_PORT: String(port),
           // Six checks: also one that has just passed, and one that a busy machine delays.
           SPILLWAY_HTTP_PRE_STOP: `${6 * checkMillis} millis`,
-          SPILLWAY_HTTP_DRAIN_TIMEOUT: "10 seconds"
+          SPILLWAY_HTTP_DRAIN_TIMEOUT: "10 seconds",
+          // On a machine that is too slow for this load some of it would be refused for that.
+          SPILLWAY_HTTP_QUEUE_TARGET: "Infinity",
+          SPILLWAY_HTTP_MAX_QUEUE_WAIT: "20 seconds"
         }),
         scope
       )

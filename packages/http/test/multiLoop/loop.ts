@@ -79,6 +79,8 @@ const server = Server.layer({
   maxConcurrent: number("maxConcurrent", 1024),
   maxQueued: number("maxQueued", 1024),
   maxQueueWait: "20 seconds",
+  // However slow the machine is: what is refused for that says nothing about loops.
+  queueTarget: Infinity,
   drainTimeout: number("drainTimeout", 5000),
   exempt: ({ url }) => url!.startsWith("/control/") || ["/livez", "/readyz", "/metrics"].includes(url!)
 })

@@ -127,6 +127,10 @@ export class Partitions<A> {
     this.length++
   }
 
+  demote(entry: WaitEntry<A>, priority: number): void {
+    this.of(entry).waiting.demote(entry, priority)
+  }
+
   remove(entry: WaitEntry<A>): void {
     this.of(entry).waiting.remove(entry)
     this.length--
@@ -157,11 +161,11 @@ export class Partitions<A> {
   victimOf(entry: WaitEntry<A>, maxQueued: number): WaitEntry<A> | undefined {
     const own = this.of(entry)
     const lesser = own.waiting.newestBelow(entry.priority)
-    if (lesser !== undefined || own.waiting.length >= Math.floor(own.share * maxQueued)) return lesser
+    if (lesser !== undefined || own.waiting.bounded >= Math.floor(own.share * maxQueued)) return lesser
     let victim: WaitEntry<A> | undefined
     let most = 0
     for (const { share, waiting } of this.all) {
-      const excess = waiting.length - Math.floor(share * maxQueued)
+      const excess = waiting.bounded - Math.floor(share * maxQueued)
       const newest = excess > most ? waiting.newestBelow(-1) : undefined
       if (newest === undefined) continue
       victim = newest

@@ -12,7 +12,7 @@ export class WaitEntry<A> implements Entry<A>, Linked {
   /** Whether it has one of the places to wait. */
   hasPlace = false
   readonly value: A
-  readonly priority: number
+  priority: number
   readonly partition: number
   readonly offeredAt: number
   /** The place in the order of all offers, since several may have the same time. */
@@ -45,6 +45,8 @@ export class WaitClasses<A> {
   readonly #fresh: Lists<A>
   readonly #returned: Lists<A>
   length = 0
+  /** Those of them that count in `maxQueued`: all that were not readmitted. */
+  bounded = 0
 
   constructor(priorities: number) {
     this.#fresh = Array.from({ length: priorities }, () => new WaitList<WaitEntry<A>>())
@@ -53,19 +55,31 @@ export class WaitClasses<A> {
 
   append(entry: WaitEntry<A>): void {
     this.#fresh[entry.priority]!.append(entry)
-    this.length++
+    this.#count(entry, 1)
   }
 
   putBack(entry: WaitEntry<A>): void {
     entry.returned = true
-    this.#returned[entry.priority]!.insert(entry, (other) => other.turn > entry.turn)
-    this.length++
+    this.#returned[entry.priority]!.insertBefore(entry, (other) => other.turn > entry.turn)
+    this.#count(entry, 1)
+  }
+
+  demote(entry: WaitEntry<A>, priority: number): void {
+    const lists = entry.returned ? this.#returned : this.#fresh
+    lists[entry.priority]!.remove(entry)
+    entry.priority = priority
+    lists[priority]!.insertBehind(entry, (other) => other.turn < entry.turn)
   }
 
   remove(entry: WaitEntry<A>): void {
     const lists = entry.returned ? this.#returned : this.#fresh
     lists[entry.priority]!.remove(entry)
-    this.length--
+    this.#count(entry, -1)
+  }
+
+  #count({ offeredAt }: WaitEntry<A>, one: 1 | -1): void {
+    this.length += one
+    if (offeredAt !== Infinity) this.bounded += one
   }
 
   /** The one that was offered first, of all classes. */

@@ -136,7 +136,7 @@ export class Http2Connection extends Connection {
   }
 
   override admit(exchange: Exchange): boolean {
-    if (exchange.exempt) exchange.enterDoor()
+    if (exchange.exempt) exchange.enterDoor(exchange.arrivedAt)
     else if (this.#entered.size >= this.#share) this.#waiting.add(exchange)
     else this.#enter(exchange)
     return true

@@ -2,13 +2,16 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
+import * as Result from "effect/Result"
 import * as HttpMetrics from "../../HttpMetrics.ts"
-import type { Quota, RateLimited } from "../../RateLimit.ts"
+import type { Excess, Quota, RateLimited } from "../../RateLimit.ts"
 import { withoutStack } from "../withoutStack.ts"
 import { toField, tokensOf, waitOf } from "./rules.ts"
 import type { Rule } from "./rules.ts"
 
 export const isPayable = (cost: number): boolean => cost >= 0
+
+export const badCost = (cost: number): RangeError => new RangeError(`RateLimit.take: cost must be >= 0, got ${cost}`)
 
 /** What a client is told. */
 export class Verdicts {
@@ -28,7 +31,7 @@ export class Verdicts {
   }
 
   badCost(cost: number): Effect.Effect<never> {
-    return Effect.die(new RangeError(`RateLimit.take: cost must be >= 0, got ${cost}`))
+    return Effect.die(badCost(cost))
   }
 
   quota(debts: ReadonlyArray<number>): Quota {
@@ -46,11 +49,24 @@ export class Verdicts {
     return { remaining: this.#burst, reset: Duration.zero, headers: { "ratelimit-policy": this.#policyField } }
   }
 
+  toEffect(taken: Result.Result<Quota, Excess>): Effect.Effect<Quota, RateLimited> {
+    return Result.isSuccess(taken) ? Effect.succeed(taken.success) : this.#fail(taken.failure)
+  }
+
   limited(
     debts: ReadonlyArray<number>,
     cost: number,
     context: Context.Context<never>
   ): Effect.Effect<never, RateLimited> {
+    return this.#fail(this.refusal(debts, cost, context))
+  }
+
+  #fail(excess: Excess): Effect.Effect<never, RateLimited> {
+    return Effect.fail(withoutStack(() => new this.#Refusal(excess, { disableChecks: true })))
+  }
+
+  /** Counts a refusal, and says what is to be known of it. */
+  refusal(debts: ReadonlyArray<number>, cost: number, context: Context.Context<never>): Excess {
     const policies: Array<string> = []
     let wait = 0
     for (let i = 0; i < debts.length; i++) {
@@ -67,10 +83,6 @@ export class Verdicts {
     }
     if (wait < Infinity) headers["retry-after"] = String(seconds)
     const retryAfter = wait < Infinity ? Duration.millis(Math.ceil(wait)) : Duration.infinity
-    return Effect.fail(
-      withoutStack(
-        () => new this.#Refusal({ policies, cost, burst: this.#burst, retryAfter, headers }, { disableChecks: true })
-      )
-    )
+    return { _tag: "RateLimited", policies, cost, burst: this.#burst, retryAfter, headers }
   }
 }

@@ -1,18 +1,14 @@
 /** Options with every default filled in, checked, and with times in milliseconds. */
 import { availableParallelism } from "node:os"
 import * as Duration from "effect/Duration"
-import type { CoDelOptions, Options, ThreadsOptions } from "../../OffloadOptions.ts"
+import type { Options, ThreadsOptions } from "../../OffloadOptions.ts"
 import { defaults } from "../../OffloadOptions.ts"
 import type { CallOptions } from "./executor.ts"
+import { resolveShedding } from "../shedding.ts"
 import type { TaskDefinition } from "./taskDefinition.ts"
 import type { ThreadsOptions as ResolvedThreads } from "./threads.ts"
 
 const millis = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
-
-const resolveCodel = ({ interval, target }: CoDelOptions) => ({
-  target: target === undefined ? undefined : millis(target),
-  interval: interval === undefined ? undefined : millis(interval)
-})
 
 export const resolve = (where: string, id: string, options: Options) => {
   const check = checks(where)
@@ -22,8 +18,7 @@ export const resolve = (where: string, id: string, options: Options) => {
     concurrency: check.integer("concurrency", options.concurrency ?? defaults.concurrency, 1),
     maxQueued: options.maxQueued ?? defaults.maxQueued,
     maxWait: millis(options.maxWait ?? defaults.maxWait),
-    order: options.order ?? defaults.order,
-    codel: options.codel === undefined ? undefined : resolveCodel(options.codel),
+    ...resolveShedding(options),
     timeout: check.positive("timeout", millis(options.timeout ?? defaults.timeout))
   }
 }
