@@ -110,9 +110,6 @@ export interface Stats {
 
 const classes: Readonly<Record<Priority, number>> = { critical: 0, normal: 1, sheddable: 2 }
 
-/** The class of those whose clients may have gone. */
-const last = 3
-
 /** How many handlers may be started after one turn of reading, if they take next to no time. */
 const maxBatch = 32
 
@@ -166,7 +163,7 @@ export class Admission {
       maxWait: options.maxWait,
       order: options.codel === undefined ? "fifo" : "adaptive",
       codel: options.codel,
-      priorities: last + 1,
+      priorities: 3,
       partitions: options.partitions,
       budget: options.budget
     })
@@ -213,8 +210,8 @@ export class Admission {
   }
 
   /**
-   * Asks again for one that was admitted, and gave its permit up before it started, since its body had not come. It needs no place in the
-   * queue, but waits among the others, and can be shed like them.
+   * Asks again for one that gave its permit, or its place in the queue, up before it started, since its body had not come, or nobody knew
+   * whether its client was there. It needs no place in the queue, but waits among the others, and can be shed like them.
    */
   reenter(visitor: Visitor): Ticket | undefined {
     return this.#wait(visitor, this.#now(), false)
@@ -228,7 +225,7 @@ export class Admission {
     }
     // One that only waits for its turn, and will nearly always have a permit then, needs no place in the queue.
     const free = this.#budget?.free ?? this.#queue.limit - this.#queue.running
-    const needsPlace = bounded && this.#queue.queued >= free
+    const needsPlace = bounded && this.#queue.queued >= free && !this.#queue.guarantees(partition)
     const ticket = this.#queue.enqueue(visitor, now, classes[priority], partition, needsPlace)
     if (ticket.state !== "Waiting") {
       this.#refuse(visitor, "QueueFull", now)
@@ -239,14 +236,6 @@ export class Admission {
     this.#publish()
     this.#pump()
     return ticket
-  }
-
-  /**
-   * Lets one that waits come after all others, and be the first to be turned away: its client has closed its side, and may be gone. What it
-   * waits for is said only later, when a reset answers a probe.
-   */
-  giveWay(ticket: Ticket): void {
-    this.#queue.demote(ticket, last)
   }
 
   /** Asks for a permit again after `pause`. Such a visitor is never refused, and comes before all that have not started yet. */

@@ -42,6 +42,15 @@ describe("Admission with partitions", () => {
     assert.strictEqual(door.stats.running, 5)
   })
 
+  it("needs no place for one that waits for its turn and has a permit guaranteed", () => {
+    const { door, guest, log, time, turn } = setUp({ maxQueued: 0 })
+    time.now = 2
+    for (const name of ["b", "c"]) door.enter(guest(name, 1))
+    assert.deepStrictEqual(log, ["c QueueFull"])
+    turn()
+    assert.deepStrictEqual(log, ["c QueueFull", "b admitted"])
+  })
+
   it("gives the permit of a pause back to its partition, and takes one of that to resume", () => {
     const { door, guest, log, time, turn } = setUp()
     const b = guest("b", 1)
@@ -63,10 +72,13 @@ describe("Admission with partitions", () => {
 
   it("lets one of a partition that has less than its share of the places take that of another", () => {
     const { door, guest, log, turn } = setUp({ maxQueued: 4 })
+    door.enter(guest("b", 1))
     for (let i = 0; i < 4; i++) door.enter(guest(`a${i}`, 0))
-    for (const name of ["b", "c"]) door.enter(guest(name, 1))
-    assert.deepStrictEqual([log, door.stats.queued], [["c QueueFull"], 4])
+    for (const name of ["c", "d"]) door.enter(guest(name, 1))
+    assert.deepStrictEqual([log, door.stats.queued], [["b admitted", "d QueueFull"], 4])
     turn()
-    assert.deepStrictEqual(log, ["c QueueFull", "a3 Displaced", "b admitted"])
+    door.leave(1, "success", 1)
+    turn()
+    assert.deepStrictEqual(log, ["b admitted", "d QueueFull", "a3 Displaced", "c admitted"])
   })
 })

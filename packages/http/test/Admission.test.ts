@@ -134,18 +134,6 @@ describe("Admission", () => {
     assert.deepStrictEqual(log, ["b QueueFull", "a admitted"])
   })
 
-  it("lets one whose client may have gone come after all others", () => {
-    const { door, guest, log, turn } = setUp({ maxQueued: 2 })
-    door.enter(guest("a"))
-    door.giveWay(door.enter(Object.assign(guest("b"), { priority: "critical" as const }))!)
-    door.enter(Object.assign(guest("c"), { priority: "sheddable" as const }))
-    door.leave(0)
-    turn(2)
-    door.leave(0)
-    turn()
-    assert.deepStrictEqual(log, ["a admitted", "c admitted", "b admitted"])
-  })
-
   it.effect("refuses one that has waited for maxWait, but never one that resumes", () =>
     Effect.gen(function* () {
       const clock = yield* Effect.clockWith(Effect.succeed)

@@ -2,6 +2,7 @@ import { HttpMetrics, Priority, Problem } from "@spillway/http"
 import { RawClient } from "@spillway/http/testing"
 import { AdaptiveLimit, LoadSignals } from "@spillway/runtime"
 import { assert, describe, it } from "@effect/vitest"
+import { connect } from "node:net"
 import { Effect, Fiber, Latch, Layer, Logger, Metric } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { get, getRequest, router, soon, start, until } from "./fixture.ts"
@@ -60,7 +61,7 @@ describe("Server, overloaded,", () => {
     })
   )
 
-  it.live("lets one whose client has closed its side come after all others", () =>
+  it.live("lets one whose client has closed its side wait until it is known to be there, as if it had come then", () =>
     Effect.gen(function* () {
       const { app, began, release } = held()
       const server = yield* start(app, { maxConcurrent: 1, queueTarget: "10 seconds", queueInterval: "1 minute" })
@@ -72,6 +73,7 @@ describe("Server, overloaded,", () => {
       yield* closed.end
       // The server has seen the end when it asks whether anybody is there.
       yield* soon(closed.receivedUntil("100 Continue"))
+      yield* until(server, (stats) => stats.queued === 0)
       const later = yield* Effect.forkChild(get(server.url("/later")))
       yield* until(server, (stats) => stats.queued === 2)
       yield* release.open
@@ -216,6 +218,29 @@ describe("Server, overloaded,", () => {
           { until: (count) => count >= 6000 }
         )
       )
+      assert.isAbove(performance.now() - began, 1000)
+      yield* release.open
+      assert.strictEqual((yield* soon(Fiber.join(first))).status, 200)
+    })
+  )
+
+  it.live("refuses some 5,000 a second of clients that ask again when they were refused", () =>
+    Effect.gen(function* () {
+      const { app, release } = held()
+      const server = yield* start(app, { maxConcurrent: 1, maxQueued: 0 })
+      const first = yield* Effect.forkChild(get(server.url("/")))
+      yield* until(server, ({ running }) => running === 1)
+      let refused = 0
+      const began = performance.now()
+      const clients = Array.from({ length: 20 }, () => {
+        const socket = connect(server.port, "127.0.0.1", () => socket.write(getRequest("/")))
+        return socket.on("data", () => {
+          refused++
+          socket.write(getRequest("/"))
+        })
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(() => clients.forEach((socket) => socket.destroy())))
+      yield* soon(Effect.repeat(Effect.sleep(20), { until: () => refused > 6000 || performance.now() - began > 1500 }))
       assert.isAbove(performance.now() - began, 1000)
       yield* release.open
       assert.strictEqual((yield* soon(Fiber.join(first))).status, 200)

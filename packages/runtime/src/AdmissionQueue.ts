@@ -57,7 +57,7 @@ export type State = "Waiting" | "Admitted" | "Cancelled" | Refusal
 export interface Entry<out A> {
   /** What the caller attached: its fiber, its socket, its task. */
   readonly value: A
-  /** The priority class, `0` being the most urgent. It changes by `demote` only. */
+  /** The priority class, `0` being the most urgent. */
   readonly priority: number
   /** The partition, by its index in the option `partitions`. */
   readonly partition: number
@@ -170,6 +170,15 @@ export class AdmissionQueue<A> {
   }
 
   /**
+   * Whether the share of a partition guarantees a permit to one more entry, those of it that wait counted. Never for the whole of a queue
+   * without partitions.
+   */
+  guarantees(partition: number = 0): boolean {
+    const own = this.#partitions.all[partition]!
+    return this.#partitions.isBelowShare(own, this.#limit, own.waiting.length)
+  }
+
+  /**
    * Asks for a permit. The entry's state is `Admitted`, `Waiting`, `QueueFull` or `Closed`.
    *
    * A full queue makes place for an entry of a more urgent class by displacing the newest of the least urgent class of its partition,
@@ -267,15 +276,6 @@ export class AdmissionQueue<A> {
     returned.state = "Waiting"
     if (returned.offeredAt === Infinity) this.#readmitting++
     this.#partitions.putBack(returned)
-  }
-
-  /**
-   * Lets a waiting entry wait in a less urgent class, with the place and the time that it has. Does nothing to one that does not wait, or
-   * is not more urgent than that. O(1), unless entries of that class were offered after it.
-   */
-  demote(entry: Entry<A>, priority: number): void {
-    const lower = Math.min(priority, this.#leastUrgent)
-    if (entry.state === "Waiting" && lower > entry.priority) this.#partitions.demote(entry as WaitEntry<A>, lower)
   }
 
   /**

@@ -229,7 +229,7 @@ describe("AdmissionQueue with partitions", () => {
 describe("AdmissionQueue invariants with partitions and a budget", () => {
   const count = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
   const Operation = Schema.Struct({
-    kind: Schema.Literals(["offer", "enqueue", "readmit", "release", "requeue", "cancel", "demote", "pass"]),
+    kind: Schema.Literals(["offer", "enqueue", "readmit", "release", "requeue", "cancel", "pass"]),
     nth: count(9),
     partition: count(2),
     priority: count(2)
@@ -284,8 +284,7 @@ describe("AdmissionQueue invariants with partitions and a budget", () => {
         else {
           const entry = entries.at(-1 - nth)
           if (entry === undefined) return
-          if (kind === "cancel") queue.cancel(entry)
-          else queue.demote(entry, priority)
+          queue.cancel(entry)
         }
       }
       const check = () => {

@@ -111,28 +111,6 @@ describe("AdmissionQueue", () => {
     assert.strictEqual(free, 1)
   })
 
-  it("lets one that is demoted wait behind its new class, in the order of arrival, with its place and its time", () => {
-    const queue = AdmissionQueue.make<string>({ limit: 0, maxQueued: 4, maxWait: 100, priorities: 3 })
-    const first = queue.offer("first", 0, 0)
-    const second = queue.offer("second", 10, 0)
-    queue.offer("low", 20, 2)
-    queue.demote(second, 2)
-    queue.demote(first, 7)
-    queue.demote(first, 1)
-    const third = queue.offer("third", 30, 1)
-    assert.strictEqual(queue.queued, 4)
-    assert.deepStrictEqual([first.priority, second.priority, queue.nextExpiry()], [2, 2, 100])
-    queue.resize(4)
-    assert.deepStrictEqual(drain(queue, 40), [
-      ["third", "Admitted"],
-      ["first", "Admitted"],
-      ["second", "Admitted"],
-      ["low", "Admitted"]
-    ])
-    queue.demote(third, 2)
-    assert.deepStrictEqual([third.state, third.priority], ["Admitted", 1])
-  })
-
   it("admits more when it grows and fewer when it shrinks", () => {
     const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 3 })
     for (const value of ["a", "b", "c"]) queue.offer(value, 0)
@@ -258,20 +236,6 @@ describe("AdmissionQueue.requeue", () => {
       )
     })
   }
-
-  it("keeps its turn in the class to which it is demoted", () => {
-    const queue = AdmissionQueue.make<string>({ limit: 2, maxQueued: 9, order: "lifo", priorities: 2 })
-    const [a, b] = ["a", "b"].map((value) => queue.offer(value, 0, 0))
-    queue.offer("low", 0, 1)
-    for (const entry of [a, b]) queue.requeue(entry!)
-    for (const entry of [b, a]) queue.demote(entry!, 1)
-    queue.offer("urgent", 0, 0)
-    queue.resize(4)
-    assert.deepStrictEqual(
-      drain(queue, 0).map(([value]) => value),
-      ["urgent", "a", "b", "low"]
-    )
-  })
 
   it("lets the queue grow beyond its bound and turns nobody out for it", () => {
     const queue = AdmissionQueue.make<string>({ limit: 1, maxQueued: 1, priorities: 2 })

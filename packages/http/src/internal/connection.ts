@@ -262,7 +262,7 @@ export class Connection implements Swept {
     if (this.inFlight === 0 || this.closing || this.upgraded) return
     this.#halfClosed = true
     this.waitsSince = this.owner.now()
-    this.exchange?.giveWay()
+    this.exchange?.stepAside()
     this.exchange?.probe()
     this.owner.sweep.schedule(this, probeMillis)
   }
@@ -284,6 +284,7 @@ export class Connection implements Swept {
     if (this.upgraded) return this.paceReader(elapsed, sent)
     if (this.inFlight === 0) return this.#checkWait(now, elapsed, received)
     if (this.#halfClosed && this.exchange !== undefined && !this.#checkHalfClosed(this.exchange, now, sent)) return
+    this.exchange?.stepBack()
     this.exchange?.checkBody()
     if (!this.#halfClosed && this.socket.isPaused() && this.exchange?.response.headersSent === false) {
       this.#lookForClient(this.exchange)

@@ -125,6 +125,8 @@ export class Exchange implements Visitor, Expiring, Guarded {
   reader: { expire(): void } | undefined = undefined
   readonly #permit: Permit
   #paused = false
+  /** It has no place at the door, and waits for word of its client. */
+  #aside = false
   /** It was admitted, and starts when its body has come; since when it waits for that without a permit. */
   #arriving = false
   #parkedAt = never
@@ -158,9 +160,19 @@ export class Exchange implements Visitor, Expiring, Guarded {
     else this.#permit.ask(now)
   }
 
-  /** The client has closed its side. If it is gone, a handler that starts now works for nobody. */
-  giveWay(): void {
-    this.#permit.giveWay()
+  /**
+   * The client has closed its side. If it is gone, a handler that starts now works for nobody: one that waits at the door loses its place
+   * until more is known.
+   */
+  stepAside(): void {
+    this.#aside = this.#permit.cancel()
+  }
+
+  /** The client did not answer with a reset, so that it may wait for the answer. */
+  stepBack(): void {
+    if (!this.#aside) return
+    this.#aside = false
+    this.#permit.askAgain()
   }
 
   admitted(now: number): void {
@@ -206,7 +218,7 @@ export class Exchange implements Visitor, Expiring, Guarded {
 
   /** Answers it without its handler, which has not started. */
   #giveUp(answer: () => void): void {
-    this.#arriving = false
+    this.#arriving = this.#aside = false
     if (!this.#permit.cancel()) this.#permit.pause()
     this.#unpark()
     answer()
@@ -306,7 +318,7 @@ export class Exchange implements Visitor, Expiring, Guarded {
   expire(): void {
     this.expired = true
     if (this.#arriving) return this.bodyTooSlow()
-    if (this.#permit.waits) return this.#giveUp(() => this.host.refuse(this, "WaitExceeded"))
+    if (this.#permit.waits || this.#aside) return this.#giveUp(() => this.host.refuse(this, "WaitExceeded"))
     const fiber = this.#fiber
     if (fiber !== undefined) fiber.interruptUnsafe(fiber.id)
   }
@@ -314,7 +326,7 @@ export class Exchange implements Visitor, Expiring, Guarded {
   /** The response was sent, or the client is gone. */
   closed(now: number): void {
     this.#permit.cancel()
-    this.#arriving = false
+    this.#arriving = this.#aside = false
     this.#unpark()
     // A handler that began keeps its permit until it has ended: it may still be at work.
     if (!this.#entered) this.#leave()

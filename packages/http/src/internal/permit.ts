@@ -26,7 +26,7 @@ export class Permit {
     if (ticket !== undefined) this.#ticket = ticket
   }
 
-  /** Asks again, for one that gave its permit up before it started. */
+  /** Asks again, for one that gave its permit or its place up before it started. */
   askAgain(): void {
     const ticket = this.#door.reenter(this.#visitor)
     if (ticket !== undefined) this.#ticket = ticket
@@ -41,11 +41,6 @@ export class Permit {
   /** It was turned away. */
   denied(): void {
     this.#ticket = undefined
-  }
-
-  /** Nobody may be there any more to read the answer. */
-  giveWay(): void {
-    if (this.#ticket !== undefined) this.#door.giveWay(this.#ticket)
   }
 
   /** Gives the place in the queue back. Says whether it had one. */

@@ -91,9 +91,9 @@ export class Partitions<A> {
     return longest
   }
 
-  /** Whether a partition has fewer permits than it is guaranteed, of so many. */
-  isBelowShare({ running, share }: Partition<A>, limit: number): boolean {
-    return this.all.length > 1 && limit > 0 && running < Math.max(1, Math.floor(share * limit))
+  /** Whether a partition has fewer permits than it is guaranteed, of so many, when some more are out. */
+  isBelowShare({ running, share }: Partition<A>, limit: number, more: number = 0): boolean {
+    return this.all.length > 1 && limit > 0 && running + more < Math.max(1, Math.floor(share * limit))
   }
 
   /**
@@ -125,10 +125,6 @@ export class Partitions<A> {
   putBack(entry: WaitEntry<A>): void {
     this.of(entry).waiting.putBack(entry)
     this.length++
-  }
-
-  demote(entry: WaitEntry<A>, priority: number): void {
-    this.of(entry).waiting.demote(entry, priority)
   }
 
   remove(entry: WaitEntry<A>): void {

@@ -12,7 +12,7 @@ export class WaitEntry<A> implements Entry<A>, Linked {
   /** Whether it has one of the places to wait. */
   hasPlace = false
   readonly value: A
-  priority: number
+  readonly priority: number
   readonly partition: number
   readonly offeredAt: number
   /** The place in the order of all offers, since several may have the same time. */
@@ -60,15 +60,8 @@ export class WaitClasses<A> {
 
   putBack(entry: WaitEntry<A>): void {
     entry.returned = true
-    this.#returned[entry.priority]!.insertBefore(entry, (other) => other.turn > entry.turn)
+    this.#returned[entry.priority]!.insert(entry, (other) => other.turn > entry.turn)
     this.#count(entry, 1)
-  }
-
-  demote(entry: WaitEntry<A>, priority: number): void {
-    const lists = entry.returned ? this.#returned : this.#fresh
-    lists[entry.priority]!.remove(entry)
-    entry.priority = priority
-    lists[priority]!.insertBehind(entry, (other) => other.turn < entry.turn)
   }
 
   remove(entry: WaitEntry<A>): void {

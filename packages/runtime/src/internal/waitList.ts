@@ -24,17 +24,10 @@ export class WaitList<A extends Linked> implements Linked {
   }
 
   /** Puts an item before the first, from the oldest on, for which `isLater` holds, or last if there is none. */
-  insertBefore(item: A, isLater: (other: A) => boolean): void {
+  insert(item: A, isLater: (other: A) => boolean): void {
     let next = this.next
     while (next !== this && !isLater(next as A)) next = next.next!
     this.#link(item, next)
-  }
-
-  /** Puts an item behind the first, from the newest on, for which `isEarlier` holds, or first if there is none. */
-  insertBehind(item: A, isEarlier: (other: A) => boolean): void {
-    let previous = this.previous
-    while (previous !== this && !isEarlier(previous as A)) previous = previous.previous!
-    this.#link(item, previous.next!)
   }
 
   /** Takes an item out. The item must be in this list. */
