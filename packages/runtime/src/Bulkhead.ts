@@ -85,9 +85,9 @@ export interface Options {
   readonly maxWait?: Duration.Input | undefined
   /**
    * Which waiting caller of a priority is served next: the one that waited longest (`fifo`), the newest (`lifo`), or the newest
-   * only while the queue is overloaded (`adaptive`), which goes well with `codel`.
+   * only while the queue is overloaded (`adaptive`), which is the default with `codel`.
    *
-   * @default "fifo"; with `codel` "adaptive"
+   * @default "fifo"
    */
   readonly order?: AdmissionQueue.Order | undefined
   /**

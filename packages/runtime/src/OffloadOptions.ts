@@ -97,9 +97,9 @@ export interface Options {
    */
   readonly maxWait?: Duration.Input | undefined
   /**
-   * Which waiting task of a priority is served next: see `AdmissionQueue.Order`.
+   * Which waiting task of a priority is served next: see `AdmissionQueue.Order`. With `codel` the default is `adaptive`.
    *
-   * @default "fifo"; with `codel` "adaptive"
+   * @default "fifo"
    */
   readonly order?: AdmissionQueue.Order | undefined
   /**
