@@ -31,17 +31,17 @@ const run = ({ done, millis }: Caller): void =>
   }, millis)
 
 /**
- * Calls back when it is done. Returns how to leave, which frees a place to wait, but no slot, since what was asked for goes on; or `undefined`
+ * Calls back when it is done. `unbounded`: as many may wait as like to. Returns how to leave, which frees a place to wait, but no slot, since what was asked for goes on; or `undefined`
  * if nobody else may wait.
  */
-export const ask = (millis: number, done: () => void): (() => void) | undefined => {
+export const ask = (millis: number, done: () => void, unbounded = false): (() => void) | undefined => {
   const caller: Caller = { millis, done }
   if (free > 0) {
     free--
     run(caller)
     return () => {}
   }
-  if (queue.length >= waiting) return undefined
+  if (!unbounded && queue.length >= waiting) return undefined
   queue.push(caller)
   return () => {
     const index = queue.indexOf(caller)

@@ -16,6 +16,7 @@ export interface Scenarios {
   readonly strangers?: StepsReport
   readonly offloaded?: StepsReport
   readonly sleep?: StepsReport
+  readonly unbounded?: StepsReport
   readonly recovery?: RecoveryReport
   readonly fairness?: FairnessReport
   readonly shedding?: SheddingReport

@@ -27,6 +27,14 @@ interface Common {
   readonly clients: Clients
 }
 
+/** A part of a stream. */
+export interface Part {
+  readonly name: string
+  /** Of all requests. */
+  readonly share: number
+  readonly headers: Readonly<Record<string, string>>
+}
+
 /** Requests become due independently of each other, at so many a second on average, whatever becomes of them. */
 export interface OpenStream extends Common {
   readonly kind: "open"
@@ -34,6 +42,8 @@ export interface OpenStream extends Common {
   readonly seed: number
   readonly patienceMillis: number
   readonly headers?: Readonly<Record<string, string>>
+  /** Instead of one kind of requests several, at random, on the same connections. Each has a report of its own. */
+  readonly mix?: ReadonlyArray<Part>
   /** Whether to count tenths of a second each for itself. */
   readonly bins?: boolean
 }
@@ -44,11 +54,6 @@ export interface ClosedStream extends Common {
 }
 
 export type Stream = OpenStream | ClosedStream
-
-export interface LoadOptions {
-  readonly port: number
-  readonly streams: ReadonlyArray<Stream>
-}
 
 export interface Bin {
   offered: number
@@ -62,6 +67,7 @@ export interface StreamReport {
   /** Counts of the whole run. */
   readonly offered: number
   readonly refused: number
+  /** Of a part of a mixed stream: all that were not answered. */
   readonly timedOut: number
   /** The server closed the connection without an answer, or did not let it open. */
   readonly broken: number
@@ -77,7 +83,7 @@ export interface StreamReport {
 }
 
 export interface LoadReport {
-  /** Those that are measured, in the order in which they were asked for. */
+  /** Those that are measured, in the order in which they were asked for; of a mixed stream each part. */
   readonly streams: ReadonlyArray<StreamReport>
   /** CPU time of the generator, its start included. */
   readonly cpuSeconds: number

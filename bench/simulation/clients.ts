@@ -8,7 +8,7 @@ export interface Retrying {
   readonly attempts: number
   /** Retries may be a tenth of what is asked at first, and ten at once (gRPC's and Finagle's budgets are like that). */
   readonly budget: boolean
-  /** Waits as long as a refusal says. Otherwise 100 ms, doubled each time, spread over 0.5 to 1.5 times that. */
+  /** Waits for as many seconds as a refusal says. Otherwise 100 ms, doubled each time, spread over 0.5 to 1.5 times that. */
   readonly retryAfter: boolean
 }
 
@@ -79,9 +79,7 @@ export class Clients {
     }
     const spread = 0.5 + this.#random.next()
     const wait = 100 * 2 ** (attempt - 1) * spread
-    const told = this.#retrying.retryAfter && retryAfter > 0
-    // Whole seconds on the wire, and spread by the server.
-    const delay = told ? Math.ceil(retryAfter / 1000) * 1000 * (1 + this.#random.next()) : wait
+    const delay = this.#retrying.retryAfter && retryAfter > 0 ? retryAfter * 1000 : wait
     this.#events.after(delay, () => this.#attempt(service, attempt + 1))
   }
 }

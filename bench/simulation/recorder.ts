@@ -34,6 +34,14 @@ export interface PhaseResult {
   readonly limit: number
 }
 
+interface PhaseOf {
+  readonly name: string
+  /** What could be served in a second. */
+  readonly capacity: number
+  /** What could be answered in all, if it is not that and what comes. */
+  readonly possible?: number
+}
+
 const sum = (buckets: ReadonlyArray<Bucket>, of: (bucket: Bucket) => number) =>
   buckets.reduce((total, bucket) => total + of(bucket), 0)
 
@@ -72,8 +80,8 @@ export class Recorder {
     return this.#buckets.map(({ good }, i) => [(i * bucketMillis) / 1000, (good * 1000) / bucketMillis] as const)
   }
 
-  /** What came of the time from `from` to `to`, in which `capacity` a second could be served. */
-  phase(name: string, from: number, to: number, capacity: number): PhaseResult {
+  /** What came of a phase, from `from` to `to`. */
+  phase({ capacity, name, possible }: PhaseOf, from: number, to: number): PhaseResult {
     const buckets = Array.from({ length: (to - from) / bucketMillis }, (_, i) => this.#at(from + i * bucketMillis))
     const seconds = (to - from) / 1000
     const [offered, good] = [sum(buckets, (b) => b.offered), sum(buckets, (b) => b.good)]
@@ -84,10 +92,10 @@ export class Recorder {
       offered: rounded(offered / seconds),
       attempted: rounded(attempted / seconds),
       goodput: rounded(good / seconds),
-      share: rounded(good / Math.min(offered, capacity * seconds), 3),
+      share: rounded(good / (possible ?? Math.min(offered, capacity * seconds)), 3),
       p99: latencies.length === 0 ? null : rounded(quantile(latencies, 0.99)),
       refused: rounded((100 * sum(buckets, (b) => b.refused)) / attempted),
-      convergence: convergence(buckets, capacity),
+      convergence: possible === undefined ? convergence(buckets, capacity) : null,
       limit: rounded(mean(buckets.at(-1)!.limits))
     }
   }

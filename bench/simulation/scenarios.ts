@@ -1,6 +1,9 @@
 /** What is simulated. */
+import { defaults } from "@spillway/http/ServerOptions"
+import * as Duration from "effect/Duration"
 import type { Dependency } from "./dependency.ts"
 import type { Random } from "./random.ts"
+import type { DoorOptions } from "./server.ts"
 import type { Phase, Scenario } from "./world.ts"
 
 /** 20 at once for 100 ms each: 200 a second, and a knee of 20. */
@@ -10,7 +13,15 @@ const capacity = (slots * 1000) / serviceMillis
 const exponential = (mean: number) => (random: Random) => random.exponential(mean)
 const work = exponential(serviceMillis)
 
-const door = { maxQueued: 100, maxWait: 500, codel: { target: 50, interval: 1000 } }
+const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
+const maxWait = millis(defaults.maxQueueWait)
+
+/** That of `Server`, if nothing else is said. */
+const door: DoorOptions = {
+  maxQueued: defaults.maxQueued,
+  maxWait,
+  codel: { target: millis(defaults.queueTarget), interval: millis(defaults.queueInterval), maxTarget: maxWait / 10 }
+}
 
 const single = {
   servers: 1,
@@ -153,13 +164,16 @@ const failing: Scenario = mixed("three in five fail", {
 const herd: Scenario = {
   ...single,
   name: "a million clients at once",
-  only: ["fixed, known", "knee, from 20"],
+  seeds: [1],
   servers: 100,
   slots: 40,
   known: 44,
   patience: 10_000,
   retrying: { attempts: 4, budget: false, retryAfter: true },
-  phases: [{ name: "30 s", seconds: 30, offered: 1_000_000, arriving: 1, capacity: 40_000 }]
+  phases: [
+    { name: "30 s", seconds: 30, offered: 1_000_000, arriving: 1, capacity: 40_000, possible: 1_000_000 },
+    { name: "30 s more", seconds: 30, offered: 0, capacity: 40_000, possible: 1_000_000 }
+  ]
 }
 
 export const scenarios: ReadonlyArray<Scenario> = [

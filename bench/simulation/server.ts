@@ -1,8 +1,11 @@
-/** One server: the real admission queue with its CoDel, the real adaptive limit, and a dependency behind them. */
+/** One server: the real admission queue with its CoDel, the real adaptive limit and `Retry-After`, and a dependency behind them. */
 import type * as AdaptiveLimit from "@spillway/runtime/AdaptiveLimit"
 import * as AdmissionQueue from "@spillway/runtime/AdmissionQueue"
+// Private to the package, and the very thing that is to be tried.
+import { ReturnTime } from "../../packages/http/src/internal/returnTime.ts"
 import type { Call, Dependency } from "./dependency.ts"
 import type { Events } from "./events.ts"
+import type { Random } from "./random.ts"
 
 export type Answer = "good" | "failed" | "refused"
 
@@ -12,7 +15,7 @@ export interface Request {
   readonly arrivedAt: number
   /** When its client stops waiting. */
   readonly deadline: number
-  /** Called once, with the `Retry-After` in milliseconds if it was refused. Not called when the client gives up first. */
+  /** Called once, with the `Retry-After` in whole seconds if it was refused. Not called when the client gives up first. */
   readonly answer: (answer: Answer, retryAfter: number) => void
 }
 
@@ -24,7 +27,7 @@ interface Running {
 export interface DoorOptions {
   readonly maxQueued: number
   readonly maxWait: number
-  readonly codel: { readonly target: number; readonly interval: number }
+  readonly codel: { readonly target: number; readonly interval: number; readonly maxTarget: number }
 }
 
 export class Server {
@@ -32,11 +35,20 @@ export class Server {
   readonly #queue: AdmissionQueue.AdmissionQueue<Request>
   readonly #limit: AdaptiveLimit.AdaptiveLimit
   readonly #dependency: Dependency
+  readonly #random: Random
   readonly #maxWait: number
+  readonly #returnTime = new ReturnTime()
   readonly #running = new Map<Request, Running>()
 
-  constructor(events: Events, limit: AdaptiveLimit.AdaptiveLimit, dependency: Dependency, door: DoorOptions) {
+  constructor(
+    events: Events,
+    random: Random,
+    limit: AdaptiveLimit.AdaptiveLimit,
+    dependency: Dependency,
+    door: DoorOptions
+  ) {
     this.#events = events
+    this.#random = random
     this.#limit = limit
     this.#dependency = dependency
     this.#maxWait = door.maxWait
@@ -56,7 +68,7 @@ export class Server {
     const { now } = this.#events
     const entry = this.#queue.offer(request, now)
     if (entry.state === "Admitted") this.#start(request)
-    else if (entry.state !== "Waiting") return request.answer("refused", this.#queue.retryAfter())
+    else if (entry.state !== "Waiting") return this.#refuse(request)
     else this.#events.after(this.#maxWait, () => this.#settle())
     this.#events.at(request.deadline, () => this.#giveUp(entry))
   }
@@ -65,8 +77,14 @@ export class Server {
     const { now } = this.#events
     for (let entry = this.#queue.poll(now); entry !== undefined; entry = this.#queue.poll(now)) {
       if (entry.state === "Admitted") this.#start(entry.value)
-      else entry.value.answer("refused", this.#queue.retryAfter())
+      else this.#refuse(entry.value)
     }
+  }
+
+  #refuse(request: Request): void {
+    const { now } = this.#events
+    this.#returnTime.refused(now)
+    request.answer("refused", this.#returnTime.seconds(this.#queue, now, this.#random.next()))
   }
 
   #start(request: Request): void {
@@ -97,6 +115,7 @@ export class Server {
     this.#running.delete(request)
     const limit = this.#limit.record(now, held, this.#queue.running, outcome)
     this.#queue.release(held)
+    this.#returnTime.served(now)
     if (limit !== this.#queue.limit) this.#queue.resize(limit)
     this.#settle()
   }

@@ -20,6 +20,8 @@ export interface Phase {
   readonly arriving?: number
   /** What could be served in a second. */
   readonly capacity: number
+  /** How many could be answered in all, if not the lesser of what comes and what could be served in this time. */
+  readonly possible?: number
   /** The change of each dependency with which the phase begins. */
   readonly change?: (dependency: Dependency) => void
   /** The work of a request in milliseconds; that of the scenario if left away. */
@@ -42,8 +44,8 @@ export interface Scenario {
   readonly known: number
   /** Where the limits start, if not where the algorithms do. */
   readonly initial?: number
-  /** The candidates that it is run with, all if left away. */
-  readonly only?: ReadonlyArray<string>
+  /** Each is another course of the same things. Three if left away. */
+  readonly seeds?: ReadonlyArray<number>
   readonly phases: ReadonlyArray<Phase>
 }
 
@@ -85,8 +87,8 @@ const arrivals = (events: Events, random: Random, scenario: Scenario, clients: C
   }
 }
 
-export const simulate = (scenario: Scenario, candidate: Candidate): Run => {
-  const [events, random, recorder] = [new Events(), new Random(1), new Recorder()]
+export const simulate = (scenario: Scenario, candidate: Candidate, seed: number): Run => {
+  const [events, random, recorder] = [new Events(), new Random(seed), new Recorder()]
   const one = makeDependency(events, random, scenario.slots)
   const dependencies =
     scenario.shared === true
@@ -95,8 +97,9 @@ export const simulate = (scenario: Scenario, candidate: Candidate): Run => {
           i === 0 ? one : makeDependency(events, random, scenario.slots)
         )
   const servers = Array.from({ length: scenario.servers }, (_, i) => {
-    const limit = candidate.make(scenario.known, i + 1, scenario.initial)
-    return new Server(events, limit, dependencies[i % dependencies.length]!, scenario.door)
+    const own = seed * 1000 + i
+    const limit = candidate.make(scenario.known, own, scenario.initial)
+    return new Server(events, new Random(own), limit, dependencies[i % dependencies.length]!, scenario.door)
   })
   const pick = balancer(scenario, servers, random)
   const clients = new Clients(events, random, recorder, pick, scenario.patience, scenario.retrying ?? noRetries)
@@ -119,7 +122,7 @@ export const simulate = (scenario: Scenario, candidate: Candidate): Run => {
   events.run(end)
   return {
     candidate: candidate.name,
-    phases: boundaries.map(([from, to, phase]) => recorder.phase(phase.name, from, to, phase.capacity)),
+    phases: boundaries.map(([from, to, phase]) => recorder.phase(phase, from, to)),
     limits: recorder.limitSeries(),
     goodput: recorder.goodputSeries(),
     events: events.ran

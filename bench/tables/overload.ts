@@ -19,7 +19,8 @@ const titles = {
   cpu: "`/cpu?ms=5`, on the loop, kept connections",
   strangers: "`/cpu?ms=5`, on the loop, a connection for each request",
   offloaded: "`/cpu?ms=20&offload`, on one worker, and `/fast` beside it",
-  sleep: "`/sleep?ms=100`"
+  sleep: "`/sleep?ms=100`",
+  unbounded: "`/sleep?ms=100`, and the dependency lets everybody wait"
 } as const
 
 /** What the machine took away, loud where it was too much to say anything. */
@@ -37,12 +38,17 @@ const notes: Readonly<Record<keyof typeof titles, string>> = {
     "loop: a server that runs a handler in each turn accepts as slowly as it runs handlers, the kernel's backlog of 511 becomes its queue, and " +
     "whoever gets to its head has hung up. So a server falls at once, and no check inside of it ever sees the queue.",
   offloaded:
-    'Our pool serves the newest task first while its queue is late, and refuses what waited for more than 80 ms (`order: "adaptive"`, CoDel ' +
-    "with a target of twice the task's time); Piscina's has places for 50; stock's has no bound.",
+    '"codel" is what [offload.md](docs/offload.md) recommends for a pool behind a server, `codel: {}`: the newest task first while the queue is ' +
+    'late, and what waited for too long is refused. "Defaults" is for work that must all be done: 256 places, in order of arrival. Piscina has ' +
+    "places for 50; stock has no bound.",
   sleep:
     `All handlers wait for the same dependency, which carries ${slots} at once, 200/s, and lets ${waiting} more wait, at most 0.4 s, like a ` +
-    `bounded pool of database connections; what it has no place for is answered 503 by every server. Ours has \`maxConcurrent\` ${sleepLimit}, ` +
-    "so that most requests wait at its door instead; the others have no such limit."
+    "bounded pool of database connections; what it has no place for is answered 503 by every server. With `maxConcurrent` " +
+    `${sleepLimit}, what the dependency carries and a quarter, most requests wait at our door instead. With the defaults, as in the others, the ` +
+    "dependency refuses: no more than 100 are inside, which is less than the 1024 at which the adaptive limit begins, so that it never decides.",
+  unbounded:
+    'So the defaults have to find a limit (`concurrencyLimit: "adaptive"`: from 1024 down to 16), and get the time for it: the simulation has it ' +
+    "after 7 to 24 s. Whoever knows what the dependency carries sets `maxConcurrent`. One round."
 }
 
 const whole = (value: number) => (Number.isFinite(value) ? number(value) : "-")
@@ -100,6 +106,12 @@ const stepsRows = (report: StepsReport): ReadonlyArray<ReadonlyArray<string>> =>
   })
 }
 
+const roundsText = ({ multiples, repeated, rounds }: StepsReport["plan"]): string => {
+  if (rounds === 1) return "1 round"
+  const once = multiples.length > repeated.length ? ", the others once" : ""
+  return `${rounds} rounds of ${repeated.join(", ")} times${once}`
+}
+
 const stepsTable = (name: keyof typeof titles, report: StepsReport | undefined): ReadonlyArray<string> => {
   if (report === undefined) return []
   const { patienceMillis, plan, results, stealPercent } = report
@@ -110,7 +122,7 @@ const stepsTable = (name: keyof typeof titles, report: StepsReport | undefined):
   const beside = name === "offloaded" ? ["`/fast` p50, ms", "`/fast` p99"] : []
   const head = ["server, offered", "useful/s", "of its peak", "of the best peak", "p50", "p99", "refused", "timed out"]
   return [
-    `**${titles[name]}.** Capacity: ${capacities.join(", ")}. Patience ${patienceMillis / 1000} s, ${plan.rounds} rounds, steps of ` +
+    `**${titles[name]}.** Capacity: ${capacities.join(", ")}. Patience ${patienceMillis / 1000} s, ${roundsText(plan)}, steps of ` +
       `${plan.seconds} s, of which the first ${plan.warmUp} are not counted; ${stolen(stealPercent)}. ${notes[name]}`,
     table([...head, "CPU/s of the server", ...beside], stepsRows(report))
   ]
@@ -137,13 +149,20 @@ const fairnessTable = ({ fairness }: Scenarios): ReadonlyArray<string> => {
   const rows = fairness.results.map(({ name, rounds }) => [
     name,
     median(spread(rounds.map(({ criticalSuccess }) => criticalSuccess)), (value) => number(100 * value, 2), " %"),
+    rounds
+      .map(({ critical }) => `${critical.offered - (critical.statuses["200"] ?? 0)} of ${number(critical.offered)}`)
+      .join("; "),
     median(spread(rounds.map(({ critical }) => latencyOf(critical, "p99"))), whole, " ms"),
     median(spread(rounds.map(({ sheddable }) => sheddable.goodput)), rounded)
   ])
+  const { critical, sheddable } = fairness.offered
+  const seconds = Math.max(...fairness.results.flatMap(({ rounds }) => rounds.map(({ seconds }) => seconds)))
   return [
-    `**Fairness.** ${fairness.offered.sheddable} times capacity of sheddable requests, ${fairness.offered.critical} times of critical ones, ` +
-      `for ${fairness.seconds} s; ${stolen(fairness.stealPercent)}.`,
-    table(["server", "critical answered in time", "p99 of critical", "sheddable useful/s"], rows)
+    `**Fairness.** ${sheddable} times capacity of sheddable requests, ${critical} times of critical ones, for up to ${seconds} s a round; ` +
+      '"own connections": each kind has its own; "shared": both come at random on the same kept connections, as from a proxy. In time: 200 ' +
+      "within the patience of 1 s, of all critical requests from the first on; " +
+      `${stolen(fairness.stealPercent)}.`,
+    table(["server", "critical answered in time", "failed, each round", "p99 of critical", "sheddable useful/s"], rows)
   ]
 }
 
@@ -157,14 +176,16 @@ const sheddingTable = ({ shedding }: Scenarios): ReadonlyArray<string> => {
     median(ratio, (value) => number(value, 2))
   ])
   return [
-    `**What a refusal costs.** CPU of the server for each request at full speed, ${shedding.connections} connections (wrk), ` +
-      `${shedding.results[0]?.rounds.length ?? 0} rounds of ${shedding.seconds} s; ${stolen(shedding.stealPercent)}.`,
-    table(["server", "accepted hello world", "refused", "refused over accepted"], rows)
+    `**What a refusal costs.** CPU of the server for each request, as fast as clients can, ${shedding.connections} connections (wrk), ` +
+      `${shedding.results[0]?.rounds.length ?? 0} rounds of ${shedding.seconds} s; ${stolen(shedding.stealPercent)}. The handler reads the body ` +
+      "of a POST. Beyond 5,000 refusals a second ours does not read a kept connection for a second, so that its server idles between. The " +
+      "target is for GET on kept connections.",
+    table(["server, request", "accepted", "refused", "refused over accepted"], rows)
   ]
 }
 
 export const overloadTables = ({ machine, scenarios }: OverloadReport): string => {
-  const names = ["cpu", "strangers", "offloaded", "sleep"] as const
+  const names = ["cpu", "strangers", "offloaded", "sleep", "unbounded"] as const
   const targets = targetsTable(scenarios)
   return [
     ...(targets === undefined ? [] : [targets]),

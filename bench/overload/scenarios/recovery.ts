@@ -1,9 +1,11 @@
 /** Ten times what a server carries, then normal load: until when clients still miss their answers. */
 import { watchSteal } from "../../support/machine.ts"
+import { kinds } from "./kinds.ts"
 import { cpuCapacity, open } from "./steps.ts"
-import { interleave, load, warmed, withServer } from "../run.ts"
+import { loadSeconds, warmedSeconds } from "../estimate.ts"
+import { interleave, underLoad, warmed } from "../run.ts"
+import type { Entrant, Result } from "../run.ts"
 import { patienceMillis, recovery, servers } from "../settings.ts"
-import type { ServerName } from "../settings.ts"
 import type { Bin } from "../streams.ts"
 
 const [multiple, normal] = [10, 0.8]
@@ -28,7 +30,7 @@ export interface RecoveryReport {
   readonly multiple: number
   readonly normal: number
   readonly stealPercent: number | undefined
-  readonly results: ReadonlyArray<{ readonly name: ServerName; readonly rounds: ReadonlyArray<Recovery> }>
+  readonly results: ReadonlyArray<Result<Recovery>>
 }
 
 const summarize = (capacity: number, bins: ReadonlyArray<Bin>): Recovery => {
@@ -39,13 +41,14 @@ const summarize = (capacity: number, bins: ReadonlyArray<Bin>): Recovery => {
   return { capacity, wholeAfter, useful: sum("useful") / sum("offered"), bins }
 }
 
-const measure = async (name: ServerName, round: number): Promise<Recovery> => {
-  const capacity = await cpuCapacity(name)
+const measure = async (entrant: Entrant, round: number): Promise<Recovery> => {
+  const { name, options, server } = entrant
+  const capacity = await cpuCapacity(entrant, round)
   const { after, overloaded } = recovery
   const kind = { path, patienceMillis, clients: "kept" as const }
   const overload = { ...open(kind, multiple * capacity, overloaded, round + 1), name: "overload" }
   const calm = { ...open(kind, normal * capacity, after, round + 100), name: "normal", after: overloaded, bins: true }
-  const { streams } = await withServer(name, (server) => load(server, warmed(path, [overload, { ...calm, warmUp: 0 }])))
+  const { streams } = await underLoad(server, warmed(path, [overload, { ...calm, warmUp: 0 }]), options)
   const result = summarize(capacity, streams[1]!.bins!)
   const shares = result.bins.map(({ offered, useful }) => (offered === 0 ? "-" : Math.round((100 * useful) / offered)))
   console.log(
@@ -55,9 +58,17 @@ const measure = async (name: ServerName, round: number): Promise<Recovery> => {
   return result
 }
 
+const roundsOf = ({ isJudged }: Entrant) => (isJudged === true ? recovery.rounds : Math.min(1, recovery.rounds))
+const entrants = () => kinds.cpu.entrants.filter(({ server }) => servers.includes(server))
+
 export const runRecovery = async (): Promise<RecoveryReport> => {
   const steal = watchSteal()
-  const names = (["ours", "fastify", "under-pressure", "stock"] as const).filter((name) => servers.includes(name))
-  const results = await interleave(names, recovery.rounds, measure)
+  const results = await interleave(entrants(), roundsOf, measure)
   return { ...recovery, multiple, normal, stealPercent: steal(), results }
+}
+
+/** How long it takes, if the capacities are known from `cpu`. */
+export const recoverySeconds = (): number => {
+  const each = warmedSeconds + loadSeconds(recovery.overloaded + recovery.after, patienceMillis)
+  return entrants().reduce((sum, entrant) => sum + roundsOf(entrant) * each, 0)
 }

@@ -1,12 +1,13 @@
 /** Offered load in multiples of a server's own capacity: useless work, useful work, and what its clients wait. */
-import { sleepLimit, slots } from "../dependency.ts"
 import { watchSteal } from "../../support/machine.ts"
-import { interleave, load, warmed, withServer } from "../run.ts"
-import type { Measured } from "../run.ts"
-import { capacityWarmUp, offloadedPatienceMillis, patienceMillis, plans, servers, warmUp } from "../settings.ts"
-import type { Plan, ServerName } from "../settings.ts"
-import type { Changed } from "../servers/ours.ts"
-import type { Clients, ClosedStream, OpenStream, StreamReport } from "../streams.ts"
+import { capacityLoadSeconds, loadSeconds, warmedSeconds } from "../estimate.ts"
+import { interleave, underLoad, warmed } from "../run.ts"
+import type { Entrant, Measured, Result } from "../run.ts"
+import { capacitySeconds, capacityWarmUp, patienceMillis, plans, servers, warmUp } from "../settings.ts"
+import type { Plan } from "../settings.ts"
+import type { ClosedStream, OpenStream, StreamReport } from "../streams.ts"
+import { kinds } from "./kinds.ts"
+import type { Kind } from "./kinds.ts"
 
 export interface Step {
   /** Of the capacity; 0 is the stream beside it alone. */
@@ -31,50 +32,8 @@ export interface StepsReport {
   readonly plan: Plan
   readonly patienceMillis: number
   readonly stealPercent: number | undefined
-  readonly results: ReadonlyArray<{ readonly name: ServerName; readonly rounds: ReadonlyArray<StepsRound> }>
+  readonly results: ReadonlyArray<Result<StepsRound>>
 }
-
-export interface Kind {
-  readonly name: "cpu" | "strangers" | "offloaded" | "sleep"
-  readonly path: string
-  readonly servers: ReadonlyArray<ServerName>
-  readonly patienceMillis: number
-  readonly clients: Clients
-  /** In what our server differs from its defaults. */
-  readonly ours?: Changed
-  /** Connections of the closed loop: as few as keep the server busy. */
-  readonly callers: number
-  /** Requests a second for `/fast` beside it. */
-  readonly fast: number
-}
-
-const onLoop: ReadonlyArray<ServerName> = ["ours", "fastify", "under-pressure", "stock"]
-
-const cpu = { path: "/cpu?ms=5", servers: onLoop, patienceMillis, callers: 4, fast: 0 }
-
-export const kinds = {
-  cpu: { ...cpu, name: "cpu", clients: "kept" },
-  strangers: { ...cpu, name: "strangers", clients: "own" },
-  offloaded: {
-    name: "offloaded",
-    path: "/cpu?ms=20&offload",
-    servers: ["ours", "piscina", "stock"],
-    patienceMillis: offloadedPatienceMillis,
-    clients: "kept",
-    callers: 3,
-    fast: 100
-  },
-  sleep: {
-    name: "sleep",
-    path: "/sleep?ms=100",
-    servers: onLoop,
-    patienceMillis,
-    clients: "kept",
-    ours: { server: { maxConcurrent: sleepLimit } },
-    callers: slots + 4,
-    fast: 0
-  }
-} as const satisfies Record<string, Kind>
 
 /** So many that all requests of one patience find one, and a few more. */
 const connectionsFor = (rate: number, patience: number) =>
@@ -111,21 +70,23 @@ export const open = (
 const fastBeside = (kind: Kind, seconds: number, seed: number) =>
   kind.fast === 0 ? [] : [open({ path: "/fast", patienceMillis, clients: "kept" }, kind.fast, seconds, 1000 + seed)]
 
-/** As JSON for the server: `options` for one of the peers, and for ours, unless the scenario has its own. */
-const optionsOf = (name: ServerName, { ours }: Kind, options?: object) =>
-  options ?? (name === "ours" ? ours : undefined)
-
 /** With what runs beside it, and a first second in which the code is compiled. */
-export const measureCapacity = (name: ServerName, kind: Kind, seconds: number): Promise<number> =>
-  withServer(
-    name,
-    async (server) => {
-      const beside = fastBeside(kind, capacityWarmUp + seconds, 0).map((fast) => ({ ...fast, warmUp: capacityWarmUp }))
-      const { streams } = await load(server, [closed(kind, capacityWarmUp + seconds), ...beside])
-      return streams[0]!.goodput
-    },
-    optionsOf(name, kind)
-  )
+export const measureCapacity = async ({ options, server }: Entrant, kind: Kind): Promise<number> => {
+  const seconds = capacityWarmUp + capacitySeconds
+  const beside = fastBeside(kind, seconds, 0).map((fast) => ({ ...fast, warmUp: capacityWarmUp }))
+  const { streams } = await underLoad(server, [closed(kind, seconds), ...beside], options)
+  return streams[0]!.goodput
+}
+
+const known = new Map<string, Promise<number>>()
+
+/** What a server carries of `/cpu?ms=5`: measured once in each round, for all scenarios that offer it multiples of that. */
+export const cpuCapacity = (entrant: Entrant, round: number): Promise<number> => {
+  const key = `${entrant.name}, ${round}`
+  const capacity = known.get(key) ?? measureCapacity(entrant, kinds.cpu)
+  known.set(key, capacity)
+  return capacity
+}
 
 const toStep = (multiple: number, rate: number, { loadCpu, otherCpu, serverCpu, streams }: Measured): Step => ({
   multiple,
@@ -141,22 +102,19 @@ export interface Offer {
   readonly capacity: number
   readonly multiple: number
   readonly seconds: number
+  /** At their beginning, not measured. */
+  readonly warmUp: number
   readonly seed: number
 }
 
 /** Offers a multiple of a capacity to a new server. */
-export const measureStep = (name: ServerName, kind: Kind, offer: Offer, options?: object): Promise<Step> =>
-  withServer(
-    name,
-    async (server) => {
-      const { capacity, multiple, seconds, seed } = offer
-      const rate = capacity * multiple
-      const main = rate === 0 ? [] : [open(kind, rate, seconds, seed)]
-      const measured = await load(server, warmed(kind.path, [...main, ...fastBeside(kind, seconds, seed)]))
-      return toStep(multiple, rate, measured)
-    },
-    optionsOf(name, kind, options)
-  )
+export const measureStep = async ({ options, server }: Entrant, kind: Kind, offer: Offer): Promise<Step> => {
+  const { capacity, multiple, seconds, seed, warmUp } = offer
+  const rate = capacity * multiple
+  const main = rate === 0 ? [] : [{ ...open(kind, rate, seconds, seed), warmUp }]
+  const beside = fastBeside(kind, seconds, seed)
+  return toStep(multiple, rate, await underLoad(server, warmed(kind.path, [...main, ...beside]), options))
+}
 
 export const describe = ({ beside, loadCpu, main, multiple, otherCpu, rate, serverCpu }: Step): string => {
   const millis = (value: number | undefined) => value?.toFixed(1) ?? "-"
@@ -170,25 +128,38 @@ export const describe = ({ beside, loadCpu, main, multiple, otherCpu, rate, serv
   )
 }
 
-/** Offers one server all the multiples in turn, each to a new process. */
-const measureServer = async (name: ServerName, kind: Kind, plan: Plan, round: number): Promise<StepsRound> => {
-  const capacity = await measureCapacity(name, kind, plan.seconds - warmUp)
-  console.log(`${kind.name}, ${name}, round ${round + 1}: capacity ${capacity.toFixed(1)}/s`)
+/** What is offered in a round; 0 is the stream beside it alone. */
+const multiplesOf = ({ fast }: Kind, { multiples, repeated }: Plan, round: number): ReadonlyArray<number> =>
+  round > 0 ? repeated : fast === 0 ? multiples : [0, ...multiples]
+
+/** Offers one server the multiples in turn, each to a new process. */
+const measureServer = async (entrant: Entrant, kind: Kind, plan: Plan, round: number): Promise<StepsRound> => {
+  const capacity = await (kind === kinds.cpu ? cpuCapacity(entrant, round) : measureCapacity(entrant, kind))
+  console.log(`${kind.name}, ${entrant.name}, round ${round + 1}: capacity ${capacity.toFixed(1)}/s`)
   const steps: Array<Step> = []
-  for (const multiple of kind.fast === 0 ? plan.multiples : [0, ...plan.multiples]) {
-    const step = await measureStep(name, kind, { capacity, multiple, seconds: plan.seconds, seed: round + 1 })
+  for (const multiple of multiplesOf(kind, plan, round)) {
+    const step = await measureStep(entrant, kind, { ...plan, capacity, multiple, seed: round + 1 })
     console.log(describe(step))
     steps.push(step)
   }
   return { capacity, steps }
 }
 
-export const runSteps = async (which: keyof typeof kinds): Promise<StepsReport> => {
+const entrantsOf = ({ entrants }: Kind) => entrants.filter(({ server }) => servers.includes(server))
+
+export const runSteps = async (which: Kind["name"]): Promise<StepsReport> => {
   const [kind, plan, steal] = [kinds[which] as Kind, plans[which], watchSteal()]
-  const names = kind.servers.filter((name) => servers.includes(name))
-  const results = await interleave(names, plan.rounds, (name, round) => measureServer(name, kind, plan, round))
+  const measure = (entrant: Entrant, round: number) => measureServer(entrant, kind, plan, round)
+  const results = await interleave(entrantsOf(kind), () => plan.rounds, measure)
   return { plan, patienceMillis: kind.patienceMillis, stealPercent: steal(), results }
 }
 
-/** What a server carries of `/cpu?ms=5`, for the scenarios that offer it multiples of that. */
-export const cpuCapacity = (name: ServerName): Promise<number> => measureCapacity(name, kinds.cpu, 1)
+/** How long `runSteps` takes. */
+export const stepsSeconds = (which: Kind["name"]): number => {
+  const [kind, plan] = [kinds[which] as Kind, plans[which]]
+  const step = (multiple: number) => warmedSeconds + loadSeconds(plan.seconds, multiple > 1 ? kind.patienceMillis : 0)
+  const rounds = Array.from({ length: plan.rounds }, (_, round) =>
+    multiplesOf(kind, plan, round).reduce((sum, multiple) => sum + step(multiple), capacityLoadSeconds)
+  )
+  return entrantsOf(kind).length * rounds.reduce((sum, seconds) => sum + seconds, 0)
+}

@@ -7,7 +7,7 @@ import { ask } from "../dependency.ts"
 import { burn } from "../work.ts"
 
 interface Query {
-  readonly Querystring: { readonly ms: string; readonly offload?: string }
+  readonly Querystring: { readonly ms: string; readonly offload?: string; readonly unbounded?: string }
 }
 
 const filename = new URL("../workers/piscina.worker.ts", import.meta.url).href
@@ -41,7 +41,8 @@ export const run = async (kind: "fastify" | "under-pressure" | "piscina", option
   app.get("/hello", (_, reply) => void reply.send("Hello!"))
   app.get("/fast", (_, reply) => void reply.send("fast"))
   app.get<Query>("/sleep", ({ query }, reply) => {
-    if (ask(Number(query.ms), () => void reply.send("slept")) === undefined) refuse(reply)
+    const leave = ask(Number(query.ms), () => void reply.send("slept"), query.unbounded !== undefined)
+    if (leave === undefined) refuse(reply)
   })
   if (kind === "piscina") addOffload(app, JSON.parse(options ?? "{}") as object)
   else addCpu(app)

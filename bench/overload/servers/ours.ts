@@ -13,19 +13,12 @@ class TasksOffload extends Offload.Service<TasksOffload>()("bench/Overload", Tas
 /** The options in which a scenario differs. */
 export interface Changed {
   readonly server?: Partial<ServerOptions.Options>
-  /** Instead of `queue`. */
   readonly offload?: Partial<Offload.Options>
 }
 
 const worker = new URL("../workers/ours.worker.ts", import.meta.url)
 
-/**
- * What `Offload` has for a pool behind a server. Without it tasks are served in order, and at 5 times what a thread carries each has waited for
- * about as long as clients do: half of what is done is too late (measured: 19 of 45/s). `overload tune` compares it.
- */
-const queue: Partial<Offload.Options> = { codel: {} }
-
-/** What every scenario starts with: the defaults, and the header by which its clients say how urgent they are. */
+/** What every scenario starts with: the defaults, those of `Offload` too, and the header by which its clients say how urgent they are. */
 const options: ServerOptions.Options = { port: 0, priority: Priority.first([Priority.byHeader("x-priority")]) }
 
 /** Counters that are not 0, by name and attributes: where requests were refused and why, and what became of tasks and threads. */
@@ -59,7 +52,7 @@ export const run = (changed = "{}"): void => {
     )
   )
   Layer.mergeAll(app, announce, Layer.effectDiscard(tellCounters)).pipe(
-    Layer.provide(TasksOffload.layerThreads({ worker, workers: 1, ...(offload ?? queue) })),
+    Layer.provide(TasksOffload.layerThreads({ worker, workers: 1, ...offload })),
     Layer.provide(Server.layer({ ...options, ...server })),
     Layer.launch,
     Main.run

@@ -4,7 +4,6 @@ import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { ask } from "../dependency.ts"
 import { burn } from "../work.ts"
 
-const millis = Effect.map(HttpServerRequest.ParsedSearchParams, ({ ms }) => Number(ms))
 const answer = HttpServerResponse.text
 const busy = answer("busy", { status: 503, headers: { "retry-after": "1" } })
 
@@ -13,15 +12,22 @@ export const routes = (offload: (millis: number) => Effect.Effect<number, unknow
     const { ms, offload: elsewhere } = yield* HttpServerRequest.ParsedSearchParams
     return answer(String(elsewhere === undefined ? burn(Number(ms)) : yield* offload(Number(ms))))
   })
-  const sleep = Effect.flatMap(millis, (millis) =>
+  const sleep = Effect.flatMap(HttpServerRequest.ParsedSearchParams, ({ ms, unbounded }) =>
     Effect.callback<HttpServerResponse.HttpServerResponse>((resume) => {
-      const leave = ask(millis, () => resume(Effect.succeed(answer("slept"))))
+      const leave = ask(Number(ms), () => resume(Effect.succeed(answer("slept"))), unbounded !== undefined)
       if (leave === undefined) return void resume(Effect.succeed(busy))
       return Effect.sync(leave)
     })
   )
+  // Reads the body that it is sent.
+  const hello = Effect.gen(function* () {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    yield* request.text
+    return answer("Hello!")
+  })
   return Layer.mergeAll(
     HttpRouter.add("GET", "/hello", answer("Hello!")),
+    HttpRouter.add("POST", "/hello", hello),
     HttpRouter.add("GET", "/fast", answer("fast")),
     HttpRouter.add("GET", "/sleep", sleep),
     HttpRouter.add("GET", "/cpu", cpu)

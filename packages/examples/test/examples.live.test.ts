@@ -122,11 +122,12 @@ describe("examples", () => {
       const answers = [
         yield* get(`${url}/orders`, { method: "POST" }),
         yield* get(`${url}/exports/1`),
-        yield* get(`${url}/batch/1`)
+        yield* get(`${url}/batch/1`),
+        yield* get(`${url}/primes`)
       ]
       assert.deepStrictEqual(
         answers.map(({ body }) => body),
-        ["ordered", "exported", "done"]
+        ["ordered", "exported", "done", "168"]
       )
     })
   )

@@ -31,7 +31,8 @@ export * from "./AdmissionOptions.ts"
  *
  * - `QueueFull`: no permit was free and `maxQueued` requests were waiting.
  * - `WaitExceeded`: it waited for `maxWait`, or until its deadline, and no permit came free.
- * - `Displaced`: the queue was full, and one that is more urgent, or of a partition with less than its share, took its place.
+ * - `Displaced`: the queue was full, and one took its place that is more urgent, or of a partition with less than its share and not less
+ *   urgent.
  * - `Shed`: the queue is overloaded by the rule of CoDel, and it had waited for more than twice the target.
  * - `Overloaded`: a signal says that the process is near its limits.
  *
@@ -48,7 +49,7 @@ export type Refusal = "QueueFull" | "WaitExceeded" | "Displaced" | "Shed" | "Ove
  */
 export interface Visitor {
   /**
-   * How urgent it is among those of its partition.
+   * How urgent it is among those of its partition. What is none of the three counts as `normal`.
    *
    * @default "normal"
    */
@@ -108,7 +109,14 @@ export interface Stats {
   readonly limit: number
 }
 
-const classes: Readonly<Record<Priority, number>> = { critical: 0, normal: 1, sheddable: 2 }
+const normal = 1
+
+/** Not an object: what the function of a program says may be any text that a client sent. */
+const classes: ReadonlyMap<unknown, number> = new Map<Priority, number>([
+  ["critical", 0],
+  ["normal", normal],
+  ["sheddable", 2]
+])
 
 /** How many handlers may be started after one turn of reading, if they take next to no time. */
 const maxBatch = 32
@@ -210,8 +218,8 @@ export class Admission {
   }
 
   /**
-   * Asks again for one that gave its permit, or its place in the queue, up before it started, since its body had not come, or nobody knew
-   * whether its client was there. It needs no place in the queue, but waits among the others, and can be shed like them.
+   * Asks again for one that was admitted, and gave its permit up before it started, since its body had not come. It needs no place in the
+   * queue, but waits among the others, and can be shed like them.
    */
   reenter(visitor: Visitor): Ticket | undefined {
     return this.#wait(visitor, this.#now(), false)
@@ -226,7 +234,7 @@ export class Admission {
     // One that only waits for its turn, and will nearly always have a permit then, needs no place in the queue.
     const free = this.#budget?.free ?? this.#queue.limit - this.#queue.running
     const needsPlace = bounded && this.#queue.queued >= free && !this.#queue.guarantees(partition)
-    const ticket = this.#queue.enqueue(visitor, now, classes[priority], partition, needsPlace)
+    const ticket = this.#queue.enqueue(visitor, now, classes.get(priority) ?? normal, partition, needsPlace)
     if (ticket.state !== "Waiting") {
       this.#refuse(visitor, "QueueFull", now)
       return undefined
@@ -256,12 +264,22 @@ export class Admission {
     if (this.#queue.cancel(ticket)) this.#publish()
   }
 
-  /** Gives a permit back that was held for so many milliseconds, and tells what came of it. `now` is as in `enter`. */
-  leave(held: number, outcome: Outcome = "success", partition: number = 0, now: number = this.#now()): void {
+  /**
+   * Gives a permit back that was held for so many milliseconds, and tells what came of it. `now` is as in `enter`. It was `abandoned` if its
+   * client went away: that counts as dropped if it had taken longer than the mean, since then it was waited for in vain, and else for nothing.
+   */
+  leave(
+    held: number,
+    outcome: Outcome | "abandoned" = "success",
+    partition: number = 0,
+    now: number = this.#now()
+  ): void {
     const inFlight = this.#queue.running
+    const gaveUp = held >= (this.#queue.meanHold ?? 0) ? "dropped" : "ignored"
     this.#queue.release(held, partition)
     this.#returnTime.served(now)
-    if (this.#limit !== undefined) this.#resize(this.#limit.record(now, held, inFlight, outcome))
+    if (this.#limit !== undefined)
+      this.#resize(this.#limit.record(now, held, inFlight, outcome === "abandoned" ? gaveUp : outcome))
     this.#pump()
   }
 
@@ -278,7 +296,7 @@ export class Admission {
 
   /**
    * The `Retry-After` of a refusal now, in whole seconds from 1 to 60: about when those who were refused lately could be served, as fast as
-   * requests were served lately, lengthened by up to the same time at random.
+   * requests were served lately, times 0.5 to 1.5 at random.
    */
   retryAfterSeconds(): number {
     return this.#returnTime.seconds(this.#queue, this.#now(), this.#random())

@@ -7,7 +7,7 @@
  */
 import type { Priority as LoadPriority } from "@spillway/runtime/LoadSignals"
 import * as FindMyWay from "effect/http/FindMyWay"
-import type { HttpMethod } from "effect/http/HttpMethod"
+import * as Result from "effect/Result"
 import type { IncomingMessage } from "node:http"
 
 /**
@@ -15,10 +15,15 @@ import type { IncomingMessage } from "node:http"
  *
  * **Details**
  *
- * - `critical`: comes first, gives way to nobody, and no signal refuses it. Only what is worth more than all the rest is critical: where
- *   all of it together is more than the server can carry, it is shed as any other.
+ * - `critical`: comes first, gives way to nothing that is less urgent, and no signal refuses it. Only what is worth more than all the
+ *   rest is critical: where all of it together is more than the server can carry, it is shed as any other.
  * - `normal`: what nothing is said about.
  * - `sheddable`: what can be done later, or not at all: refreshes, exports, crawlers.
+ *
+ * Where the server has `partitions`, one comes first among those of its own. The shares of permits hold whatever the priorities are. The
+ * shares of places to wait hold among requests that are equally urgent: in a full queue a critical request loses its place only to one
+ * that is critical, too, and whose partition has less than its share, and a partition that is below its share gets no place for a normal
+ * one while the others wait with nothing but critical ones.
  *
  * @category models
  * @since 0.1.0
@@ -37,8 +42,18 @@ const names: ReadonlySet<string> = new Set<Priority>(["critical", "normal", "she
 
 const isPriority = (text: string): text is Priority => names.has(text)
 
+const check = (where: string, priorities: Iterable<string>): void => {
+  for (const priority of priorities) {
+    if (isPriority(priority)) continue
+    throw new RangeError(
+      `Priority.${where}: a priority must be "critical", "normal" or "sheddable", got ${JSON.stringify(priority)}`
+    )
+  }
+}
+
 /**
- * Creates a rule that reads the priority from a header field: one of the three names, or what `values` makes of it.
+ * Creates a rule that reads the priority from a header field: one of the three names, or what `values` makes of it. Throws a `RangeError`
+ * for a priority in `values` that is none.
  *
  * **Gotchas**
  *
@@ -57,6 +72,7 @@ const isPriority = (text: string): text is Priority => names.has(text)
 export const byHeader = (field: string, values?: Readonly<Record<string, Priority>>): Rule => {
   const name = field.toLowerCase()
   const known = values === undefined ? undefined : new Map(Object.entries(values))
+  if (known !== undefined) check("byHeader", known.values())
   return ({ headers }) => {
     const text = headers[name]
     if (typeof text !== "string") return undefined
@@ -70,7 +86,11 @@ export const byHeader = (field: string, values?: Readonly<Record<string, Priorit
  *
  * **Details**
  *
- * Throws a `RangeError` for a route that does not begin with a slash, after its method if it has one.
+ * A request goes by the route that matches most closely, in any case of its letters. `HEAD` goes by the routes for `HEAD`, and as `GET`
+ * where none of those matches, as it is answered by `HttpRouter`.
+ *
+ * Throws a `RangeError` for a route that does not begin with a slash, after its method if it has one, or that `HttpRouter` would not take
+ * (a `*` anywhere but at the end, the same route twice), and for a priority that is none.
  *
  * **Example** (Orders before exports)
  *
@@ -82,23 +102,42 @@ export const byHeader = (field: string, values?: Readonly<Record<string, Priorit
  * @since 0.1.0
  */
 export const byRoute = (routes: Readonly<Record<string, Priority>>): Rule => {
-  const router = FindMyWay.make<Priority>()
+  check("byRoute", Object.values(routes))
+  // In one router, a route for all methods would hide those for GET from a HEAD request.
+  const heads = FindMyWay.make<Priority>()
+  const others = FindMyWay.make<Priority>()
   for (const [route, priority] of Object.entries(routes)) {
     const [, method, path] = /^(?:([A-Z]+) )?(\/\S*)$/.exec(route) ?? []
-    if (path === undefined) {
-      throw new RangeError(
-        `Priority.byRoute: a route must be like "GET /path" or "/path", got ${JSON.stringify(route)}`
-      )
-    }
-    if (method === undefined) router.all(path as FindMyWay.PathInput, priority)
-    else router.on(method as HttpMethod, path as FindMyWay.PathInput, priority)
+    if (path === undefined) refuseRoute(route)
+    Result.getOrElse(
+      Result.try(() => addRoute(method === "HEAD" ? heads : others, method, path as FindMyWay.PathInput, priority)),
+      (cause) => refuseRoute(route, cause)
+    )
   }
-  return ({ method, url }) => router.find(method as HttpMethod, url!)?.handler
+  return ({ method, url }) => {
+    if (method !== "HEAD") return others.find(method!, url!)?.handler
+    return (heads.find("HEAD", url!) ?? others.find("GET", url!))?.handler
+  }
+}
+
+const addRoute = (
+  router: FindMyWay.Router<Priority>,
+  method: string | undefined,
+  path: FindMyWay.PathInput,
+  priority: Priority
+): void => (method === undefined ? router.all(path, priority) : router.on(method, path, priority))
+
+const refuseRoute = (route: string, cause?: unknown): never => {
+  const why = cause === undefined ? "" : ` (${cause instanceof Error ? cause.message : String(cause)})`
+  throw new RangeError(
+    `Priority.byRoute: a route must be like "GET /path" or "/path", got ${JSON.stringify(route)}${why}`,
+    { cause }
+  )
 }
 
 /**
  * Creates the option `priority` of the server from rules: the first that knows the request decides, and otherwise `normal`, or the
- * priority given as the last argument.
+ * priority given as the last argument. Throws a `RangeError` if that is none.
  *
  * **Example** (Routes first, then what the client says)
  *
@@ -109,12 +148,16 @@ export const byRoute = (routes: Readonly<Record<string, Priority>>): Rule => {
  * @category combinators
  * @since 0.1.0
  */
-export const first =
-  (rules: ReadonlyArray<Rule>, otherwise: Priority = "normal") =>
-  (request: IncomingMessage): Priority => {
+export const first = (
+  rules: ReadonlyArray<Rule>,
+  otherwise: Priority = "normal"
+): ((request: IncomingMessage) => Priority) => {
+  check("first", [otherwise])
+  return (request) => {
     for (const rule of rules) {
       const priority = rule(request)
       if (priority !== undefined) return priority
     }
     return otherwise
   }
+}

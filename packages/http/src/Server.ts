@@ -10,12 +10,11 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as NodeServices from "@effect/platform-node/NodeServices"
 import { Drain } from "@spillway/runtime/Drain"
-import type { LoadSignals } from "@spillway/runtime/LoadSignals"
 import * as ByteSize from "effect/ByteSize"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Etag from "effect/http/Etag"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
@@ -28,7 +27,7 @@ import * as Scope from "effect/Scope"
 import type { Server as NetServer } from "node:net"
 import type { ConnectionState } from "./internal/connection.ts"
 import { reservedConnections } from "./internal/connections.ts"
-import { limitOf, samplingMillis, signalsOf } from "./internal/classify.ts"
+import { limitOf } from "./internal/classify.ts"
 import { Dispatcher } from "./internal/dispatcher.ts"
 import * as draining from "./internal/draining.ts"
 import { Incoming } from "./internal/exchange.ts"
@@ -69,6 +68,8 @@ export interface Stats {
   readonly pipelined: number
   /** The number of permits of the door. */
   readonly limit: number
+  /** For how long the request that has waited longest at the door waits. Zero when none waits. */
+  readonly queueDelay: Duration.Duration
   /** Open connections by what they are doing. */
   readonly connections: Readonly<Record<ConnectionState, number>>
 }
@@ -158,14 +159,14 @@ const listenSecurely = (dispatcher: Dispatcher, server: NodeServer, tls: ServerC
     (secure) => secure.make(dispatcher, server, tls)
   )
 
-/** Samples the signals for as long as the server is there. */
-const sample = (signals: LoadSignals): Effect.Effect<never> =>
-  Effect.forever(
-    Effect.andThen(
-      Effect.clockWith((clock) => Effect.sync(() => signals.update(monotonicMillis(clock)))),
-      Effect.sleep(samplingMillis)
-    )
-  )
+/** Loaded only where it is used, as that: it brings `EventLoop` along. */
+const makeSignals = (options: Options, queueTarget: number, queueDelay: () => number) =>
+  options.signals === undefined || options.signals.length === 0
+    ? Effect.undefined
+    : Effect.flatMap(
+        Effect.promise(() => import("./internal/signals.ts")),
+        ({ make }) => make(options.signals!, queueTarget, queueDelay)
+      )
 
 /** A context keeps so many additions as a list before it copies them all. Each request adds about six. */
 const maxContextDepth = 16
@@ -209,10 +210,11 @@ export const make = Effect.fnUntraced(function* (input: Options) {
   const context = yield* Effect.context<never>()
   const recorder = new Recorder(context)
   const place = yield* findPlace(options, clock)
-  const signals = signalsOf(input)
-  const dispatcher = new Dispatcher(options, () => monotonicMillis(clock), recorder, {
+  const signalling = yield* makeSignals(input, options.queueTarget, () => dispatcher.door.queueDelay)
+  const signals = signalling?.signals
+  const dispatcher: Dispatcher = new Dispatcher(options, () => monotonicMillis(clock), recorder, {
     budget: place.budget,
-    limit: limitOf(input, options.maxConcurrent),
+    limit: limitOf(input, options.maxConcurrent, place.loops),
     signals
   })
   const server = makeNodeServer(options)
@@ -231,7 +233,7 @@ export const make = Effect.fnUntraced(function* (input: Options) {
   server.on("clientError", dispatcher.onClientError)
 
   yield* Effect.forEach(dispatcher.alarms, (alarm) => Effect.forkScoped(alarm))
-  if (signals !== undefined) yield* Effect.forkScoped(sample(signals))
+  if (signalling !== undefined) yield* Effect.forkScoped(signalling.sampling)
   yield* Effect.acquireRelease(
     Effect.sync(() => recorder.registerGauges(dispatcher.door, dispatcher.connections, signals)),
     (remove) => Effect.sync(remove)
@@ -285,7 +287,8 @@ export const make = Effect.fnUntraced(function* (input: Options) {
     Context.add(ServerStatus, {
       stats: Effect.sync(() => {
         const { connections, door } = dispatcher
-        return { ...door.stats, pipelined: connections.held, connections: connections.count() }
+        const queueDelay = Duration.millis(door.queueDelay)
+        return { ...door.stats, queueDelay, pipelined: connections.held, connections: connections.count() }
       }),
       connections: Effect.sync(() => dispatcher.connections.list()),
       renewTls: (tls) => (secure === undefined ? Effect.void : secure.renew(tls))

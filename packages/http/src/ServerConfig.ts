@@ -53,7 +53,7 @@ import * as Result from "effect/Result"
 import type { IncomingMessage } from "node:http"
 import { trustNetworks } from "./internal/clientAddress.ts"
 import type { Trust } from "./internal/clientAddress.ts"
-import { classes } from "./internal/classify.ts"
+import { classes, maxRefusalRate } from "./internal/classify.ts"
 import type { Classes } from "./internal/classify.ts"
 import { nameVariable, slowConsumerPolicies, variables } from "./internal/configVariables.ts"
 import { defaults } from "./ServerOptions.ts"
@@ -113,6 +113,7 @@ export interface Resolved {
   readonly exempt: (request: IncomingMessage) => boolean
   readonly classes: Classes
   readonly rateLimit: RateLimitOptions | undefined
+  readonly maxRefusalRate: number
 }
 
 /** `ws` takes a size for an integer of 32 bits, and 0 for no limit. */
@@ -261,7 +262,8 @@ export const resolve = (options: Options): Resolved => {
     drainTimeout: millis("drainTimeout", 0),
     exempt: options.exempt ?? defaults.exempt,
     classes: classes(options),
-    rateLimit: options.rateLimit
+    rateLimit: options.rateLimit,
+    maxRefusalRate: maxRefusalRate(options)
   }
 }
 

@@ -89,7 +89,8 @@ export interface Options extends OverloadOptions {
   readonly maxConnectionsPerAddress?: number | undefined
   /**
    * Addresses and networks (`"10.0.0.0/8"`, `"::1"`) of proxies that say in `X-Forwarded-For` for whom they ask. From those, and from
-   * nobody else, it is believed: `remoteAddress` of `HttpServerRequest` is then the last address in it that is not itself a trusted proxy.
+   * nobody else, it is believed: `remoteAddress` of `HttpServerRequest` is then the last address in it that is not itself a trusted proxy,
+   * without the port that some proxies add. The search ends with the first item from the right that is no address.
    *
    * @default []
    */

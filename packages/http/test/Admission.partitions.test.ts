@@ -1,4 +1,4 @@
-import { Admission } from "@spillway/http"
+import { Admission, type Priority } from "@spillway/http"
 import { assert, describe, it } from "@effect/vitest"
 
 const setUp = (options: Partial<Admission.Options> = {}) => {
@@ -15,8 +15,9 @@ const setUp = (options: Partial<Admission.Options> = {}) => {
     partitions: [3, 1],
     ...options
   })
-  const guest = (name: string, partition: number): Admission.Visitor => ({
+  const guest = (name: string, partition: number, priority?: Priority.Priority): Admission.Visitor => ({
     partition,
+    priority,
     admitted: () => void log.push(`${name} admitted`),
     refused: (reason) => void log.push(`${name} ${reason}`)
   })
@@ -80,5 +81,21 @@ describe("Admission with partitions", () => {
     door.leave(1, "success", 1)
     turn()
     assert.deepStrictEqual(log, ["b admitted", "d QueueFull", "a3 Displaced", "c admitted"])
+  })
+
+  it("displaces nothing critical for what is less urgent, although its partition has less than its share of the places", () => {
+    const { door, guest, log, turn } = setUp({ maxQueued: 4 })
+    door.enter(guest("b", 1))
+    for (let i = 0; i < 4; i++) door.enter(guest(`a${i}`, 0, "critical"))
+    for (const priority of ["sheddable", "normal", "critical"] as const) door.enter(guest(priority, 1, priority))
+    turn()
+    assert.deepStrictEqual(log, ["b admitted", "sheddable QueueFull", "normal QueueFull", "a3 Displaced"])
+  })
+
+  it("lets in less than twice the limit, however many partitions there are", () => {
+    const { door, guest, log, turn } = setUp({ partitions: Array.from({ length: 50 }, () => 1), maxQueued: 99 })
+    for (let i = 1; i < 50; i++) door.enter(guest(`${i}`, i))
+    for (let i = 0; i < 20; i++) turn()
+    assert.deepStrictEqual([log.length, door.stats.running, door.stats.queued], [3, 7, 46])
   })
 })

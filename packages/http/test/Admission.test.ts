@@ -28,7 +28,7 @@ const setUp = (options: Partial<Admission.Options> = {}) => {
     maxQueued: 1,
     maxWait: 1000,
     now: () => time.now,
-    random: () => 0,
+    random: () => 0.5,
     defer: (run) => turns.push(run),
     ...options
   })
@@ -212,10 +212,15 @@ describe("Admission", () => {
       }
       return door.retryAfterSeconds()
     }
-    assert.strictEqual(retryAfter(0), 1)
-    assert.strictEqual(retryAfter(4), 8)
-    assert.strictEqual(retryAfter(4, 1), 16)
-    assert.strictEqual(retryAfter(99), 60)
+    assert.deepStrictEqual(
+      [0, 0.4, 0.7, 0.99].map((random) => retryAfter(0, random)),
+      [1, 1, 2, 3]
+    )
+    assert.deepStrictEqual(
+      [0, 0.5, 0.99].map((random) => retryAfter(4, random)),
+      [4, 8, 12]
+    )
+    assert.strictEqual(retryAfter(99, 0.5), 60)
   })
 
   it("tells a Retry-After in which those who wait are served, and a permit is free, whatever was paused", () => {
@@ -277,6 +282,21 @@ describe("Admission", () => {
     }
     assert.isAbove(log.filter((line) => line.endsWith("Shed")).length, 5)
     assert.strictEqual(log.at(-1), "z7 admitted")
+  })
+
+  it("takes a priority that is none for normal, whatever a client made the program say", () => {
+    const { door, log, turn } = setUp({ maxQueued: 9 })
+    const enter = (priority: string) => door.enter(Object.assign(new Guest(priority, log), { priority } as object))
+    for (const priority of ["normal", "sheddable", "urgent", "constructor", "critical"]) enter(priority)
+    for (let i = 0; i < 5; i++) {
+      turn(2)
+      door.leave(1)
+      turn()
+    }
+    assert.deepStrictEqual(
+      log,
+      ["normal", "critical", "urgent", "constructor", "sheddable"].map((priority) => `${priority} admitted`)
+    )
   })
 
   it("starts the critical before the normal, and lets the sheddable give way to both", () => {

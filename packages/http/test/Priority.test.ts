@@ -41,6 +41,50 @@ describe("Priority", () => {
     )
   })
 
+  it("takes HEAD for GET, unless it has a route of its own", () => {
+    const rule = Priority.byRoute({
+      "/exports/*": "sheddable",
+      "GET /exports/list": "critical",
+      "GET /orders/:id": "critical",
+      "HEAD /orders/next": "sheddable",
+      "POST /orders": "critical"
+    })
+    const head = (url: string) => rule(request("HEAD", url))
+    assert.deepStrictEqual(["/exports/a", "/exports/list", "/orders/7", "/orders/next", "/orders"].map(head), [
+      "sheddable",
+      "critical",
+      "critical",
+      "sheddable",
+      undefined
+    ])
+    assert.strictEqual(rule(request("GET", "/orders/next")), "critical")
+  })
+
+  it("refuses routes that a router does not take, and says which and why", () => {
+    for (const [routes, route, why] of [
+      [{ "/*/x": "normal" }, "/*/x", "Wildcard"],
+      [{ "GET /:a?/b": "normal" }, "GET /:a?/b", "last parameter"],
+      [{ "/x/:id": "normal", "GET /x/:name": "critical" }, "GET /x/:name", "already declared"],
+      [{ "/:id((": "normal" }, "/:id((", ""]
+    ] as const) {
+      assert.throws(() => Priority.byRoute(routes), RangeError, JSON.stringify(route))
+      assert.throws(() => Priority.byRoute(routes), why)
+    }
+  })
+
+  it("refuses what is no priority, by its name", () => {
+    for (const wrong of ["urgent", "Critical", "", "constructor", undefined, 0] as unknown as ReadonlyArray<never>) {
+      for (const make of [
+        () => Priority.byRoute({ "/ok": "normal", "/x": wrong }),
+        () => Priority.byHeader("x-priority", { ok: "normal", no: wrong }),
+        () => Priority.first([], wrong ?? (null as never))
+      ]) {
+        assert.throws(make, RangeError, 'a priority must be "critical", "normal" or "sheddable", got')
+        if (wrong !== undefined) assert.throws(make, `got ${JSON.stringify(wrong)}`)
+      }
+    }
+  })
+
   it("refuses what is no route", () => {
     for (const route of ["orders", "get /orders", "GET orders", "GET  /", ""]) {
       assert.throws(() => Priority.byRoute({ [route]: "critical" }), RangeError, JSON.stringify(route))

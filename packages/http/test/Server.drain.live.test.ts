@@ -265,7 +265,8 @@ describe("Server, draining", () => {
   it.live("loses nothing that it accepted under constant load", () =>
     Effect.gen(function* () {
       const handler = Effect.as(Effect.sleep(5), ok)
-      const server = yield* start(HttpServer.serve(handler), { drainTimeout: "10 seconds" })
+      // What a machine refuses that is too slow for 50 clients is not lost in a drain.
+      const server = yield* start(HttpServer.serve(handler), { drainTimeout: "10 seconds", queueTarget: Infinity })
       const agent = new Agent({ keepAlive: true, maxSockets: 50 })
       // Each client sends its next request as soon as it has its answer. Only a refused connection, or a kept one that closed before
       // a byte of the answer and which node says was used before, is not a loss: those requests were not accepted.
@@ -281,28 +282,27 @@ describe("Server, draining", () => {
         })
         outgoing.end()
       })
-      const client = Effect.gen(function* () {
-        let answered = 0
-        while (true) {
-          const outcome = yield* one
-          if (outcome === "lost") return { answered, lost: 1 }
-          if (outcome === "refused") return { answered, lost: 0 }
-          answered++
-        }
-      })
+      const answered = Array.from({ length: 50 }, () => 0)
+      const client = (n: number) =>
+        Effect.gen(function* () {
+          while (true) {
+            const outcome = yield* one
+            if (outcome !== "answered") return outcome
+            answered[n]!++
+          }
+        })
       const clients = yield* Effect.forkChild(
-        Effect.forEach(Array.from({ length: 50 }), () => client, { concurrency: 50 }),
+        Effect.forEach(answered.keys(), (n) => client(n), { concurrency: 50 }),
         { startImmediately: true }
       )
-      yield* Effect.sleep(300)
+      yield* soon(Effect.repeat(Effect.sleep(10), { until: () => answered.every((count) => count > 10) }))
       yield* soon(server.stop)
-      const results = yield* soon(Fiber.join(clients))
+      const outcomes = yield* soon(Fiber.join(clients))
       agent.destroy()
-      assert.strictEqual(
-        results.reduce((sum, { lost }) => sum + lost, 0),
-        0
+      assert.deepStrictEqual(
+        outcomes.filter((outcome) => outcome === "lost"),
+        []
       )
-      assert.isTrue(results.every(({ answered }) => answered > 10))
     })
   )
 })

@@ -1,11 +1,14 @@
-import { HttpMetrics, Priority, Problem } from "@spillway/http"
+import { HttpMetrics, Priority, Problem, type Server } from "@spillway/http"
 import { RawClient } from "@spillway/http/testing"
 import { AdaptiveLimit, LoadSignals } from "@spillway/runtime"
 import { assert, describe, it } from "@effect/vitest"
+import type { IncomingMessage } from "node:http"
 import { connect } from "node:net"
 import { Effect, Fiber, Latch, Layer, Logger, Metric } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { get, getRequest, router, soon, start, until } from "./fixture.ts"
+import { limitOf } from "../src/internal/classify.ts"
+import { get, getRequest, handshake, router, soon, start, until } from "./fixture.ts"
+import type { Running } from "./fixture.ts"
 
 const ok = HttpServerResponse.text("ok")
 
@@ -21,10 +24,29 @@ const held = () => {
   const began: Array<string> = []
   const handler = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
     began.push(url)
-    return Effect.as(release.await, ok)
+    return url === "/livez" ? Effect.succeed(ok) : Effect.as(release.await, ok)
   })
   return { release, began, app: HttpServer.serve(handler) }
 }
+
+/** Sends some requests at once, so many times, each time when all are answered. Says how long the slowest time took, in milliseconds. */
+const askInTurn = (server: Running, requests: string, count: number, times: number): Effect.Effect<number> =>
+  Effect.callback((resume) => {
+    let [answered, left, slowest, askedAt] = [0, times, 0, 0]
+    const ask = () => {
+      if (askedAt > 0) slowest = Math.max(slowest, performance.now() - askedAt)
+      if (left-- === 0) return resume(Effect.succeed(slowest))
+      answered = 0
+      askedAt = performance.now()
+      socket.write(requests)
+    }
+    const socket = connect(server.port, "127.0.0.1", ask)
+    socket.on("data", (chunk) => {
+      answered += chunk.toString("latin1").split("HTTP/1.1 ").length - 1
+      if (answered >= count) ask()
+    })
+    return Effect.sync(() => socket.destroy())
+  })
 
 describe("Server, overloaded,", () => {
   it.live("starts the critical first, and lets the sheddable give way where there is no room", () =>
@@ -80,6 +102,28 @@ describe("Server, overloaded,", () => {
       yield* soon(Effect.forEach([first, later], (fiber) => Fiber.join(fiber)))
       yield* soon(closed.receivedUntil("HTTP/1.1 200"))
       assert.deepStrictEqual(began, ["/first", "/later", "/closed"])
+    })
+  )
+
+  it.live("keeps no place for one whose client has closed its side", () =>
+    Effect.gen(function* () {
+      const { app, release } = held()
+      const server = yield* start(app, { maxConcurrent: 1, maxQueued: 1 })
+      const first = yield* Effect.forkChild(get(server.url("/first")))
+      yield* until(server, (stats) => stats.running === 1)
+      const closed = yield* RawClient.connect(server)
+      yield* closed.write(getRequest("/closed"))
+      yield* until(server, (stats) => stats.queued === 1)
+      yield* closed.end
+      yield* until(server, (stats) => stats.queued === 0)
+      const later = yield* Effect.forkChild(get(server.url("/later")))
+      assert.include(yield* soon(closed.receivedUntil("HTTP/1.1 503")), "HTTP/1.1 503")
+      yield* release.open
+      const answers = yield* soon(Effect.forEach([first, later], (fiber) => Fiber.join(fiber)))
+      assert.deepStrictEqual(
+        answers.map(({ status }) => status),
+        [200, 200]
+      )
     })
   )
 
@@ -202,6 +246,38 @@ describe("Server, overloaded,", () => {
     }).pipe(Effect.provide(Logger.layer([])))
   )
 
+  it.live("takes it for a drop when a client goes away after the mean time, and for nothing when it goes before", () =>
+    Effect.gen(function* () {
+      const outcomes: Array<string> = []
+      const limit = AdaptiveLimit.make(AdaptiveLimit.fixed({ limit: 10 }))
+      const record = limit.record.bind(limit)
+      limit.record = (now, latency, inFlight, outcome) => {
+        outcomes.push(outcome)
+        return record(now, latency, inFlight, outcome)
+      }
+      const app = HttpServer.serve(
+        Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) =>
+          url === "/slow" ? Effect.never : Effect.as(Effect.sleep("100 millis"), ok)
+        )
+      )
+      const server = yield* start(app, { concurrencyLimit: () => limit })
+      yield* soon(get(server.url("/")))
+      const leave = (millis: number) =>
+        Effect.gen(function* () {
+          const client = yield* RawClient.connect(server)
+          yield* client.write(getRequest("/slow"))
+          yield* until(server, ({ running }) => running === 1)
+          yield* Effect.sleep(millis)
+          yield* client.reset
+          yield* until(server, ({ running }) => running === 0)
+        })
+      yield* leave(0)
+      // Longer than the mean: what is tested is that time goes by.
+      yield* leave(300)
+      assert.deepStrictEqual(outcomes, ["success", "ignored", "dropped"])
+    })
+  )
+
   it.live("refuses some 5,000 a second, and reads those who ask for more later", () =>
     Effect.gen(function* () {
       const { app, release } = held()
@@ -210,12 +286,12 @@ describe("Server, overloaded,", () => {
       yield* until(server, ({ running }) => running === 1)
       const client = yield* RawClient.connect(server)
       const began = performance.now()
-      yield* client.write(getRequest("/").repeat(6000))
+      yield* client.write(getRequest("/").repeat(12_000))
       const refused = Effect.map(client.received, (text) => text.split("HTTP/1.1 503").length - 1)
       yield* soon(
         Effect.repeat(
           Effect.tap(refused, () => Effect.sleep(20)),
-          { until: (count) => count >= 6000 }
+          { until: (count) => count >= 12_000 }
         )
       )
       assert.isAbove(performance.now() - began, 1000)
@@ -224,27 +300,88 @@ describe("Server, overloaded,", () => {
     })
   )
 
-  it.live("refuses some 5,000 a second of clients that ask again when they were refused", () =>
-    Effect.gen(function* () {
-      const { app, release } = held()
-      const server = yield* start(app, { maxConcurrent: 1, maxQueued: 0 })
-      const first = yield* Effect.forkChild(get(server.url("/")))
-      yield* until(server, ({ running }) => running === 1)
-      let refused = 0
-      const began = performance.now()
-      const clients = Array.from({ length: 20 }, () => {
-        const socket = connect(server.port, "127.0.0.1", () => socket.write(getRequest("/")))
-        return socket.on("data", () => {
-          refused++
-          socket.write(getRequest("/"))
+  for (const [what, request] of [
+    ["GET", getRequest("/")],
+    ["POST", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"]
+  ] as const) {
+    it.live(`refuses some 5,000 a second of clients that ask again when they were refused (${what})`, () =>
+      Effect.gen(function* () {
+        const { app, release } = held()
+        const server = yield* start(app, { maxConcurrent: 1, maxQueued: 0 })
+        const first = yield* Effect.forkChild(get(server.url("/")))
+        yield* until(server, ({ running }) => running === 1)
+        let refused = 0
+        const began = performance.now()
+        const clients = Array.from({ length: 20 }, () => {
+          const socket = connect(server.port, "127.0.0.1", () => socket.write(request))
+          return socket.on("data", () => {
+            refused++
+            socket.write(request)
+          })
         })
+        yield* Effect.addFinalizer(() => Effect.sync(() => clients.forEach((socket) => socket.destroy())))
+        yield* soon(
+          Effect.repeat(Effect.sleep(20), { until: () => refused > 9000 || performance.now() - began > 1500 })
+        )
+        assert.isAbove(performance.now() - began, 1000)
+        yield* release.open
+        assert.strictEqual((yield* soon(Fiber.join(first))).status, 200)
       })
-      yield* Effect.addFinalizer(() => Effect.sync(() => clients.forEach((socket) => socket.destroy())))
-      yield* soon(Effect.repeat(Effect.sleep(20), { until: () => refused > 6000 || performance.now() - began > 1500 }))
-      assert.isAbove(performance.now() - began, 1000)
-      yield* release.open
-      assert.strictEqual((yield* soon(Fiber.join(first))).status, 200)
-    })
+    )
+  }
+
+  it.live(
+    "goes on reading of those who are refused in a burst, or between what is served, or behind a trusted proxy",
+    () =>
+      Effect.gen(function* () {
+        const { app, release } = held()
+        const options = {
+          maxConcurrent: 1,
+          maxQueued: 0,
+          exempt: (request: IncomingMessage) => request.url === "/livez"
+        }
+        const server = yield* start(app, options)
+        const proxied = yield* start(app, { ...options, trustedProxies: ["127.0.0.0/8"] })
+        const first = yield* Effect.forEach([server, proxied], ({ url }) => Effect.forkChild(get(url("/"))))
+        yield* Effect.forEach([server, proxied], (each) => until(each, ({ running }) => running === 1))
+        // No faster than the machine can, but nothing is ever held for less than a second.
+        assert.isBelow(yield* soon(askInTurn(server, getRequest("/").repeat(20), 20, 50)), 900)
+        const mixed = getRequest("/").repeat(10) + getRequest("/livez")
+        const rounds = 300
+        assert.isBelow(yield* soon(askInTurn(server, mixed.repeat(2), 22, rounds)), 900)
+        assert.isBelow(yield* soon(askInTurn(proxied, getRequest("/").repeat(20), 20, rounds)), 900)
+        yield* release.open
+        yield* soon(Effect.forEach(first, (fiber) => Fiber.join(fiber)))
+      })
+  )
+
+  it.live("answers 500 where a function that judges requests throws, and lives", () =>
+    Effect.gen(function* () {
+      const app = HttpServer.serve(Effect.succeed(ok))
+      const fail = ({ headers }: IncomingMessage): never => {
+        throw new Error(`no luck with ${headers.host}`)
+      }
+      const unlucky = (judge: (request: IncomingMessage) => never) => (request: IncomingMessage) =>
+        request.url === "/unlucky" ? judge(request) : undefined
+      for (const options of [
+        { exempt: (request) => unlucky(fail)(request) === null },
+        { priority: (request) => unlucky(fail)(request) ?? "normal" },
+        { partition: unlucky(fail) }
+      ] satisfies ReadonlyArray<Partial<Server.Options>>) {
+        const server = yield* start(app, options)
+        for (const init of [{}, { method: "POST", body: "x" }]) {
+          const answer = yield* soon(get(server.url("/unlucky"), init))
+          assert.strictEqual(answer.status, 500)
+          assert.notInclude(answer.body, "luck")
+        }
+        const client = yield* RawClient.connect(server)
+        yield* client.write(handshake("/unlucky"))
+        yield* soon(client.receivedUntil("HTTP/1.1 500"))
+        assert.strictEqual((yield* soon(get(server.url("/")))).status, 200)
+        const { queued, running } = yield* server.stats
+        assert.deepStrictEqual([queued, running], [0, 0])
+      }
+    }).pipe(Effect.provide(Logger.layer([])))
   )
 
   it.live("shows its limit, the delay of its queue and each signal as metrics", () =>
@@ -295,6 +432,11 @@ describe("Server, overloaded,", () => {
       assert.deepStrictEqual([(yield* fixed.stats).limit, (yield* small.stats).limit], [1024, 16])
     })
   )
+
+  it("finds a limit of its own for each of several event loops, in its part of the permits", () => {
+    const limits = [1, 2, 64].map((loops) => limitOf({}, 1024, loops)?.limit)
+    assert.deepStrictEqual(limits, [1024, 512, undefined])
+  })
 
   it.live("lowers the limit for answers that fail, and raises nothing above maxConcurrent", () =>
     Effect.gen(function* () {

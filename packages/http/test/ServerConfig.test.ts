@@ -18,6 +18,7 @@ describe("ServerConfig", () => {
     assert.deepStrictEqual(resolved, {
       port: 80,
       host: "127.0.0.1",
+      maxRefusalRate: 5000,
       backlog: 511,
       inherit: false,
       maxConnections: 10_000,

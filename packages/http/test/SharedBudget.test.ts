@@ -28,7 +28,7 @@ class Loop {
       maxQueued: limits.maxQueued,
       maxWait: Infinity,
       now,
-      random: () => 0,
+      random: () => 0.5,
       defer: (run) => this.#turns.push(run),
       budget: this.budget
     })

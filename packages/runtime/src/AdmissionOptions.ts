@@ -114,11 +114,17 @@ export interface Options {
    * The shares of the partitions, finite numbers above 0, relative to their sum: groups of entries, by tenant or by route for example,
    * of which none can keep the others from their share of permits and of places to wait.
    *
-   * What a partition does not use the others may. A partition that has fewer permits than its share of `limit`, rounded down and at least
-   * one, gets one also when all are out, as in Netflix's `AbstractPartitionedLimiter`: `running` may exceed `limit` by what others had
-   * borrowed of its share. Where several wait, the partition is served whose permits were out for the least time over its share
-   * (start-time fair queueing, Goyal 1996, with the time that permits were held for the length of a packet). Priorities order the entries
-   * of one partition.
+   * What a partition does not use the others may. A partition that has fewer permits than its share of `limit`, rounded down, gets one
+   * also when all are out, as in Netflix's `AbstractPartitionedLimiter`: `running` may exceed `limit` by what others had borrowed of its
+   * share. Those whose share is less than one permit get one in the same way, as long as the guarantees of all together are no more than
+   * `limit` (Netflix's have no such bound: of 50 partitions each gets one, whatever the limit). So `running` stays below twice the `limit`,
+   * unless `resize` made that smaller, and with more partitions than permits they take turns. Where several wait, the partition is served
+   * whose permits were out for the least time over its share (start-time fair queueing, Goyal 1996, with the time that permits were held
+   * for the length of a packet).
+   *
+   * Priorities order the entries of one partition: a permit goes to the partition whose turn it is, whatever waits in the others. With
+   * places to wait it is the urgent that comes first: a partition takes back places of its share only from entries that are not more
+   * urgent than the one that needs it. While others fill the queue with what is more urgent, it has only its permits.
    *
    * @default [1]
    */

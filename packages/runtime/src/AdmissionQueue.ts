@@ -12,7 +12,7 @@
  */
 import type { Budget, Options } from "./AdmissionOptions.ts"
 import { Partitions } from "./internal/partitions.ts"
-import { WaitEntry } from "./internal/waitClasses.ts"
+import { classOf, WaitEntry } from "./internal/waitClasses.ts"
 import { WaitList } from "./internal/waitList.ts"
 
 /**
@@ -30,7 +30,8 @@ export * from "./AdmissionOptions.ts"
  *
  * - `QueueFull`: no permit was free and the queue held `maxQueued` entries.
  * - `WaitExceeded`: it waited for `maxWait` and no permit came free.
- * - `Displaced`: the queue was full and an entry of a more urgent class, or of a partition with less than its share, took its place.
+ * - `Displaced`: the queue was full and an entry took its place that is more urgent, or of a partition with less than its share and not
+ *   less urgent.
  * - `Shed`: CoDel found the queue overloaded, and it had waited for more than twice the target.
  * - `Evicted`: its owner gave up on serving it.
  * - `Closed`: the queue was closed.
@@ -183,7 +184,8 @@ export class AdmissionQueue<A> {
    *
    * A full queue makes place for an entry of a more urgent class by displacing the newest of the least urgent class of its partition,
    * and for one of a partition that has less than its share of the places by displacing one of the partition that has most beyond its
-   * own; `poll` returns the displaced one.
+   * own, but never one that is more urgent than itself; `poll` returns the displaced one. A `priority` outside of its classes is taken
+   * for the nearest, one between two for the less urgent, and `NaN` for the least urgent.
    */
   offer(value: A, now: number, priority: number = 0, partition: number = 0): Entry<A> {
     if (!this.tryAcquire(partition)) return this.enqueue(value, now, priority, partition)
@@ -334,7 +336,7 @@ export class AdmissionQueue<A> {
   }
 
   #entry(value: A, now: number, priority: number, partition: number): WaitEntry<A> {
-    return new WaitEntry(value, Math.min(Math.max(priority, 0), this.#leastUrgent), partition, now, this.#turn++)
+    return new WaitEntry(value, classOf(priority, this.#leastUrgent), partition, now, this.#turn++)
   }
 
   #decide(entry: WaitEntry<A>, state: Exclude<State, "Waiting">): Entry<A> {

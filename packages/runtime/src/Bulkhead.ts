@@ -15,6 +15,7 @@ import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as AdmissionQueue from "./AdmissionQueue.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
+import { saturationOf } from "./internal/saturation.ts"
 import { resolveShedding } from "./internal/shedding.ts"
 import { withoutStack } from "./internal/withoutStack.ts"
 import * as RuntimeMetrics from "./RuntimeMetrics.ts"
@@ -145,6 +146,12 @@ export interface Bulkhead {
   /** What the bulkhead holds now. */
   readonly stats: Effect.Effect<Stats>
   /**
+   * How near it is to refusing, from 0 to 1: the largest of how full its queue is; of the wait to expect in it, as a share of `maxWait`;
+   * and, while `codel` sheds, as a share of the wait at which it does. Where nothing may wait it is 1 while all permits are out, else 0.
+   * For `LoadSignals.saturation`: it never suspends.
+   */
+  readonly saturation: Effect.Effect<number>
+  /**
    * Changes the number of permits, an integer from 0, or `Infinity`. Running effects are left alone; a smaller limit is reached as
    * they end. `0` lets nothing start. Dies with a `RangeError` for another value.
    */
@@ -180,13 +187,8 @@ export const make = (options: Options): Bulkhead => {
     throw new RangeError(`Bulkhead.make: maxConcurrent must be an integer >= 1 or Infinity, got ${maxConcurrent}`)
   }
   const maxWait = Duration.fromInputUnsafe(options.maxWait ?? Duration.infinity)
-  const queue = AdmissionQueue.make<Waiter>({
-    limit: maxConcurrent,
-    maxQueued,
-    maxWait: Duration.toMillis(maxWait),
-    priorities: 3,
-    ...resolveShedding(options)
-  })
+  const bounds = { maxQueued, maxWait: Duration.toMillis(maxWait), ...resolveShedding(options) }
+  const queue = AdmissionQueue.make<Waiter>({ limit: maxConcurrent, priorities: 3, ...bounds })
   const metrics = makeMetrics(name, queue)
 
   const wakeDecided = (now: number) => {
@@ -282,6 +284,10 @@ export const make = (options: Options): Bulkhead => {
     withPermit: byPriority.normal,
     withPermitPriority: (priority) => byPriority[priority],
     stats: Effect.sync(() => ({ running: queue.running, queued: queue.queued, limit: queue.limit })),
+    saturation: Effect.clockWith((clock) => {
+      const level = { running: queue.running, queued: queue.queued, capacity: queue.limit }
+      return Effect.sync(() => saturationOf(queue, level, bounds, monotonicMillis(clock)))
+    }),
     resize: (limit) =>
       Effect.withFiber((fiber) => {
         queue.resize(limit)

@@ -116,7 +116,7 @@ export interface Options {
    */
   readonly logInterval?: Duration.Input | undefined
   /**
-   * The window of `stats` and of the gauges. From 100 ms; finite.
+   * The window of `stats` and of the gauges. From 50 ms; finite.
    *
    * @default "1 second"
    */
@@ -190,8 +190,8 @@ const closeTimeout = Duration.seconds(1)
  */
 export const makeSampler = (options: { readonly window?: Duration.Input | undefined } = {}): Sampler => {
   const window = Duration.toMillis(Duration.fromInputUnsafe(options.window ?? defaults.window))
-  if (!(window >= 100 && window < Infinity)) {
-    throw new RangeError(`EventLoop.makeSampler: window must be from 100 ms and finite, got ${window} ms`)
+  if (!(window >= 50 && window < Infinity)) {
+    throw new RangeError(`EventLoop.makeSampler: window must be from 50 ms and finite, got ${window} ms`)
   }
   return new internal.Sampler({ window, resolution })
 }

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import { getHeapStatistics } from "node:v8"
+import { Gauge } from "./internal/gauge.ts"
 
 /**
  * When a signal begins to refuse, when it refuses the most, and when it stops.
@@ -50,7 +51,10 @@ export interface Thresholds {
 export interface Signal extends Thresholds {
   /** What it is called in metrics and in the reason of a refusal. No other signal beside it may have the name. */
   readonly name: string
-  /** Measures it now. `NaN` says that there is nothing new: the average stays. */
+  /**
+   * Measures it now. `NaN` says that there is nothing new: the average stays, and after `maxAge` the pressure falls. So it is with a
+   * `sample` that throws, of which `update` tells.
+   */
   readonly sample: () => number
 }
 
@@ -68,6 +72,17 @@ export interface Reading {
   readonly value: number
   /** From 0 to the signal's ceiling. */
   readonly pressure: number
+}
+
+/**
+ * A signal whose `sample` has begun to throw, and what it threw.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Failure {
+  readonly name: string
+  readonly error: unknown
 }
 
 /**
@@ -92,6 +107,13 @@ export interface Options {
    * @default 2 (from 1 to 0 in half a second)
    */
   readonly maxFall?: number | undefined
+  /**
+   * How long the last sample of a signal counts when no other comes, in milliseconds from 0; `Infinity` counts it for ever. After that
+   * its pressure falls to 0, by `maxFall`: a measurement that is broken must not refuse requests for good.
+   *
+   * @default 1000
+   */
+  readonly maxAge?: number | undefined
 }
 
 /**
@@ -100,50 +122,14 @@ export interface Options {
  * @category options
  * @since 0.1.0
  */
-export const defaults = { maxFall: 2, release: 0.9, ceiling: 1, smoothing: 250 } as const
+export const defaults = { maxFall: 2, maxAge: 1000, release: 0.9, ceiling: 1, smoothing: 250 } as const
 
-/** A signal with its state. */
-class Gauge {
-  readonly name: string
-  readonly #signal: Signal
-  readonly #release: number
-  readonly #ceiling: number
-  readonly #smoothing: number
-  last = NaN
-  value = 0
-  pressure = 0
-
-  constructor(signal: Signal) {
-    this.name = signal.name
-    this.#signal = signal
-    this.#release = signal.release ?? signal.start * defaults.release
-    this.#ceiling = signal.ceiling ?? defaults.ceiling
-    this.#smoothing = signal.smoothing ?? defaults.smoothing
-  }
-
-  update(elapsed: number, mayFall: number): void {
-    const sample = this.#signal.sample()
-    if (!Number.isNaN(sample)) this.#average(sample, elapsed)
-    const { full, start } = this.#signal
-    const rising = this.#ramp(start, full)
-    const falling = this.#ramp(this.#release, full)
-    const held = Math.min(Math.max(this.pressure, rising), falling)
-    this.pressure = Math.max(held, this.pressure - mayFall)
-  }
-
-  #average(sample: number, elapsed: number): void {
-    // A spike counts as the limit and no more: else the time to recover from it would grow with its height.
-    const bounded = Math.min(Math.max(sample, 0), this.#signal.full)
-    const isFirst = Number.isNaN(this.last)
-    this.last = sample
-    const weight = isFirst || this.#smoothing === 0 ? 1 : 1 - Math.exp(-elapsed / this.#smoothing)
-    this.value += (bounded - this.value) * weight
-  }
-
-  #ramp(from: number, to: number): number {
-    return this.#ceiling * Math.min(Math.max((this.value - from) / (to - from), 0), 1)
-  }
-}
+const gauge = (signal: Signal): Gauge =>
+  new Gauge(signal, {
+    release: signal.release ?? signal.start * defaults.release,
+    ceiling: signal.ceiling ?? defaults.ceiling,
+    smoothing: signal.smoothing ?? defaults.smoothing
+  })
 
 /**
  * Some signals together. Made by `make`.
@@ -169,32 +155,38 @@ class Gauge {
 export class LoadSignals {
   readonly #gauges: ReadonlyArray<Gauge>
   readonly #maxFall: number
+  readonly #maxAge: number
   #updatedAt = NaN
   #pressure = 0
   #cause: string | undefined = undefined
 
   /** Use `make`, which checks the options. */
-  constructor(signals: ReadonlyArray<Signal>, maxFall: number) {
-    this.#gauges = signals.map((signal) => new Gauge(signal))
+  constructor(signals: ReadonlyArray<Signal>, maxFall: number, maxAge: number) {
+    this.#gauges = signals.map(gauge)
     this.#maxFall = maxFall
+    this.#maxAge = maxAge
   }
 
   /**
-   * Samples all signals at the time `now`, in milliseconds of a clock that does not go backwards. The time between two calls weighs
-   * the samples, so calls need not be regular. What a `sample` throws is thrown on, and then the later signals were not sampled.
+   * Samples all signals at the time `now`, in milliseconds of a clock that does not go backwards. The time between two samples weighs
+   * them, so calls need not be regular. A `sample` that throws is as one that returns `NaN`, and keeps no other from being taken: returned
+   * are those that throw now and did not the last time, for the owner to say so once.
    */
-  update(now: number): void {
+  update(now: number): ReadonlyArray<Failure> {
     const elapsed = Math.max(0, now - this.#updatedAt) || 0
     this.#updatedAt = now
     // Infinity * 0 is NaN: with no time gone by nothing may fall, whatever the rate.
     const mayFall = elapsed === 0 ? 0 : (this.#maxFall * elapsed) / 1000
+    const failures: Array<Failure> = []
     let largest: Gauge | undefined
     for (const gauge of this.#gauges) {
-      gauge.update(elapsed, mayFall)
+      const failure = gauge.update(now, mayFall, this.#maxAge)
+      if (failure !== undefined) failures.push(failure)
       if (gauge.pressure > (largest?.pressure ?? 0)) largest = gauge
     }
     this.#pressure = largest?.pressure ?? 0
     this.#cause = largest?.name
+    return failures
   }
 
   /** The largest pressure at the last update, from 0 to 1. */
@@ -254,7 +246,7 @@ const check = (signal: Signal): void => {
  * ```ts
  * const signals = LoadSignals.make([
  *   LoadSignals.heap(),
- *   LoadSignals.saturation("images", () => pool.queued / pool.maxQueued)
+ *   LoadSignals.saturation("images", () => Effect.runSync(Offload.saturation(images)))
  * ])
  * signals.update(now)
  * signals.refuse("sheddable", Math.random()) // undefined, or "heap", or "images"
@@ -264,12 +256,13 @@ const check = (signal: Signal): void => {
  * @since 0.1.0
  */
 export const make = (signals: ReadonlyArray<Signal>, options: Options = {}): LoadSignals => {
-  const { maxFall = defaults.maxFall } = options
+  const { maxAge = defaults.maxAge, maxFall = defaults.maxFall } = options
   if (!(maxFall > 0)) throw new RangeError(`LoadSignals.make: maxFall must be a number > 0, got ${maxFall}`)
+  if (!(maxAge >= 0)) throw new RangeError(`LoadSignals.make: maxAge must be milliseconds >= 0, got ${maxAge}`)
   signals.forEach(check)
   const twice = signals.find(({ name }, i) => signals.findIndex((other) => other.name === name) < i)
   if (twice !== undefined) throw new RangeError(`LoadSignals.make: two signals are named ${JSON.stringify(twice.name)}`)
-  return new LoadSignals(signals, maxFall)
+  return new LoadSignals(signals, maxFall, maxAge)
 }
 
 /**
@@ -283,8 +276,9 @@ export const make = (signals: ReadonlyArray<Signal>, options: Options = {}): Loa
  *
  * **Gotchas**
  *
- * `sample` must measure the time since its last call. An average since the start of the process, as that of `under-pressure` was,
- * hardly moves after some hours.
+ * `sample` must measure the time since its last call, or a window not longer than the time between two updates, as an
+ * `EventLoop.makeSampler` with its shortest one does. A longer window is late by itself, and goes on refusing after the recovery; an
+ * average since the start of the process, as that of `under-pressure` was, hardly moves after some hours.
  *
  * @category constructors
  * @since 0.1.0
@@ -306,6 +300,8 @@ export const eventLoopUtilization = (sample: () => number, thresholds: Partial<T
  * A loop that is 100 ms late has handlers that belong on a worker thread, and each request pays this before it is read. At
  * 250 ms, where normal requests begin to be refused, four such waits are the whole patience of a client that waits for a second.
  * (The example of `under-pressure` refuses at a mean of 1000 ms, which is later than most clients wait.)
+ *
+ * As with `eventLoopUtilization`, the window of `sample` must not be longer than the time between two updates.
  *
  * @category constructors
  * @since 0.1.0
@@ -331,6 +327,12 @@ const usedHeap = (): number => {
  *
  * Envoy's examples act between 0.85 and 0.95 of the heap, too. Near its limit V8 collects ever more often and then ends the process.
  * Garbage counts as used until it is collected, so the value is a sawtooth: hence the longer average and the lower release.
+ *
+ * **Gotchas**
+ *
+ * V8's limit is that of both generations, and on Node 24 the young one has 192 MiB of it: with `--max-old-space-size=512` the limit is
+ * 704 MiB, and the process ends at about 0.73 of it. Below 2 GiB give lower thresholds, or `--max-semi-space-size=16`, which makes the young
+ * generation 48 MiB.
  *
  * @category constructors
  * @since 0.1.0
@@ -369,11 +371,20 @@ export const queueDelay = (
 })
 
 /**
- * How full a bounded queue is, from 0 to 1: that of an `Offload` pool or of a `Bulkhead`, under the name given. From 0.5 to 1.
+ * How near something bounded is to refusing, from 0 to 1, under the name given: `Offload.saturation` of a pool, `saturation` of a
+ * `Bulkhead`, or how full a queue of your own is. From 0.5 to 1.
  *
- * **Details**
+ * **Gotchas**
  *
- * A full queue refuses by itself, whoever comes; this signal leaves its second half to those who matter more.
+ * What is full refuses by itself, whoever comes; this signal leaves its second half to those who matter more. It refuses requests that would not have used the pool, too. Where only some routes do, a ceiling of 0.5 refuses sheddable ones alone, and
+ * the pool's own refusals are left to deal with the others.
+ *
+ * **Example** (A pool of threads)
+ *
+ * ```ts
+ * const images = yield* ImageOffload
+ * const signal = LoadSignals.saturation("images", () => Effect.runSync(Offload.saturation(images)))
+ * ```
  *
  * @category constructors
  * @since 0.1.0

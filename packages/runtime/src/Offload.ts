@@ -17,7 +17,7 @@ import type * as RpcGroup from "effect/rpc/RpcGroup"
 import type * as RpcSchema from "effect/rpc/RpcSchema"
 import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
-import { makeClient, StatsKey } from "./internal/offload/executor.ts"
+import { makeClient, SaturationKey, StatsKey } from "./internal/offload/executor.ts"
 import type { Executor } from "./internal/offload/executor.ts"
 import { CurrentLink } from "./internal/offload/host/link.ts"
 import { makeRemote } from "./internal/offload/host/remote.ts"
@@ -328,4 +328,31 @@ export const Service =
 export const stats = (client: object): Effect.Effect<Stats> => {
   const found = (client as { readonly [StatsKey]?: Effect.Effect<Stats> })[StatsKey]
   return found ?? Effect.die(new TypeError("Offload.stats: this is not the client of an offload"))
+}
+
+/**
+ * How near an offload is to refusing tasks, from 0 to 1: takes the client. For `LoadSignals.saturation`: it never suspends.
+ *
+ * **Details**
+ *
+ * It is the largest of how full the queue is (`maxQueued`); of the wait to expect there, which is the number of tasks that wait times their
+ * mean time over the number that run at once, as a share of `maxWait`; and, while `codel` sheds tasks, of this wait as a share of that at which
+ * they are shed. Where nothing may wait it is 1 while all workers are taken, else 0.
+ *
+ * In a process with several event loops that share a pool it is what the pool's host last said, at most some milliseconds old while the pool
+ * is in use.
+ *
+ * **Example** (Less urgent requests give way before the pool is full)
+ *
+ * ```ts
+ * const images = yield* ImageOffload
+ * const signals = [LoadSignals.saturation("images", () => Effect.runSync(Offload.saturation(images)))]
+ * ```
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const saturation = (client: object): Effect.Effect<number> => {
+  const found = (client as { readonly [SaturationKey]?: Effect.Effect<number> })[SaturationKey]
+  return found ?? Effect.die(new TypeError("Offload.saturation: this is not the client of an offload"))
 }

@@ -68,7 +68,7 @@ describe("AdmissionQueue with partitions", () => {
     ])
   })
 
-  it("guarantees at least one permit, and no more than the share rounded down", () => {
+  it("guarantees one permit where the share is less, and no more than the share rounded down", () => {
     for (const [limit, shares] of [
       [2, [7, 1]],
       [6, [3, 1]]
@@ -219,6 +219,98 @@ describe("AdmissionQueue with partitions", () => {
     assert.strictEqual(shed["b"], 0)
   })
 
+  it("guarantees no more permits than there are, however many partitions there are", () => {
+    const queue = make({ limit: 4, partitions: Array.from({ length: 50 }, () => 1) })
+    for (let i = 0; i < 4; i++) assert.strictEqual(queue.offer("first", 0, 0, 0).state, "Admitted")
+    const states = Array.from({ length: 49 }, (_, i) => queue.offer("other", 0, 0, i + 1).state)
+    assert.deepStrictEqual([states.filter((state) => state === "Admitted").length, queue.running], [3, 7])
+  })
+
+  it("takes nothing from a partition that has whole permits for those whose share is less than one", () => {
+    const queue = make({ limit: 4, partitions: [100, 1, 1, 1] })
+    for (const partition of [1, 2, 3]) assert.isTrue(queue.tryAcquire(partition))
+    const got = Array.from({ length: 4 }, () => queue.tryAcquire(0))
+    assert.deepStrictEqual([got, queue.running], [[true, true, true, false], 6])
+  })
+
+  it("guarantees one permit in each of as many partitions as there are permits", () => {
+    const queue = make({ limit: 49, partitions: Array.from({ length: 49 }, () => 1) })
+    for (let i = 0; i < 49; i++) queue.offer("first", 0, 0, 0)
+    const got = Array.from({ length: 48 }, (_, i) => queue.tryAcquire(i + 1))
+    assert.deepStrictEqual([got.includes(false), queue.guarantees(1)], [false, false])
+  })
+
+  it("guarantees the whole of a share that is a whole number, where a fraction is not exact", () => {
+    const queue = make({ limit: 100, maxQueued: 100, partitions: [29, 71] })
+    for (let i = 0; i < 100; i++) queue.offer("a", 0, 0, 1)
+    const states = Array.from({ length: 30 }, () => queue.offer("b", 0, 0, 0).state)
+    assert.deepStrictEqual([states.indexOf("Waiting"), states.lastIndexOf("Admitted")], [29, 28])
+  })
+
+  it("lets one that comes take no guarantee that another partition waits for", () => {
+    const queue = make({ limit: 2, partitions: [1, 1, 1, 1] })
+    for (const partition of [0, 0, 1]) assert.isTrue(queue.tryAcquire(partition))
+    queue.enqueue("waits", 0, 0, 2)
+    queue.release(1, 1)
+    assert.deepStrictEqual([queue.guarantees(3), queue.tryAcquire(3)], [false, false])
+    assert.deepStrictEqual(drain(queue, 0), [["waits", "Admitted"]])
+    queue.release(1, 2)
+    assert.deepStrictEqual([queue.guarantees(3), queue.tryAcquire(3)], [true, true])
+  })
+
+  it("gives each of more partitions than permits its turn, although one holds on to all that it got", () => {
+    const queue = make({ limit: 3, maxQueued: Infinity, partitions: Array.from({ length: 12 }, () => 1) })
+    for (let i = 0; i < 3; i++) queue.offer("holds", 0, 0, 0)
+    for (let i = 0; i < 24; i++) queue.enqueue(`${1 + (i % 11)}`, 0, 0, 1 + (i % 11))
+    const served: Array<string> = []
+    const inside: Array<number> = []
+    for (let now = 0; now < 110; now += 10) {
+      for (let entry = queue.poll(now); entry !== undefined; entry = queue.poll(now)) {
+        served.push(entry.value)
+        inside.push(entry.partition)
+      }
+      for (const partition of inside.splice(0)) queue.release(10, partition)
+    }
+    assert.strictEqual(new Set(served.slice(0, 11)).size, 11)
+  })
+
+  it("displaces in another partition none that is more urgent", () => {
+    const queue = make({ limit: 0, maxQueued: 4, priorities: 3, partitions: [1, 1] })
+    for (const [value, priority] of [
+      ["a normal", 1],
+      ["a critical", 0],
+      ["a newest critical", 0],
+      ["a newest normal", 1]
+    ] as const) {
+      queue.enqueue(value, 0, priority, 0)
+    }
+    assert.strictEqual(queue.enqueue("b sheddable", 0, 2, 1).state, "QueueFull")
+    for (const value of ["b0", "b1"]) assert.strictEqual(queue.enqueue(value, 0, 1, 1).state, "Waiting")
+    assert.deepStrictEqual(drain(queue, 0), [
+      ["a newest normal", "Displaced"],
+      ["a normal", "Displaced"]
+    ])
+  })
+
+  it("keeps the places of the critical from what is less urgent, and its share of them for the critical of each", () => {
+    const queue = make({ limit: 0, maxQueued: 4, priorities: 3, partitions: [1, 1] })
+    for (let i = 0; i < 4; i++) queue.enqueue(`a${i}`, 0, 0, 0)
+    const states = [2, 1, 0, 0, 0].map((priority) => queue.enqueue("b", 0, priority, 1).state)
+    assert.deepStrictEqual(states, ["QueueFull", "QueueFull", "Waiting", "Waiting", "QueueFull"])
+    assert.deepStrictEqual(drain(queue, 0), [
+      ["a3", "Displaced"],
+      ["a2", "Displaced"]
+    ])
+  })
+
+  it("looks for a place in the next partition where that with most beyond its share has only the more urgent", () => {
+    const queue = make({ limit: 0, maxQueued: 9, priorities: 2, partitions: [1, 1, 1] })
+    for (let i = 0; i < 5; i++) queue.enqueue("a", 0, 0, 0)
+    for (let i = 0; i < 4; i++) queue.enqueue(`b${i}`, 0, 1, 1)
+    assert.strictEqual(queue.enqueue("c", 0, 1, 2).state, "Waiting")
+    assert.deepStrictEqual(drain(queue, 0), [["b3", "Displaced"]])
+  })
+
   it("refuses shares outside their range", () => {
     for (const partitions of [[], [0], [1, -1], [Infinity], [Number.NaN]]) {
       assert.throws(() => AdmissionQueue.make({ limit: 1, maxQueued: 1, partitions }), RangeError, "partitions")
@@ -237,7 +329,7 @@ describe("AdmissionQueue invariants with partitions and a budget", () => {
   type Entry = AdmissionQueue.Entry<number>
 
   const shares = [4, 2, 1]
-  const guaranteed = (limit: number) => shares.map((share) => Math.max(1, Math.floor((share / 7) * limit)))
+  const wholeParts = (limit: number) => shares.map((share) => Math.floor((share * limit) / 7))
 
   it.prop(
     "keeps each its share, serves while it can, and gives back each permit and each place once",
@@ -262,7 +354,9 @@ describe("AdmissionQueue invariants with partitions and a budget", () => {
         codel: { target: 5, interval: 30 },
         budget
       })
-      const permits = guaranteed(limit)
+      const permits = wholeParts(limit)
+      /** Permits for the partitions whose part is less than a whole one. */
+      const rest = permits.reduce((left, part) => left - part, limit)
       const entries: Array<Entry> = []
       const inside: Array<Entry> = []
       let now = 0
@@ -298,10 +392,12 @@ describe("AdmissionQueue invariants with partitions and a budget", () => {
         assert.isAtMost(out.places, maxQueued)
         if (waiting.length === 0) assert.strictEqual(out.places, 0)
         else assert.isAtLeast(queue.running, limit)
+        const running = shares.map((_, partition) => inside.filter((entry) => entry.partition === partition).length)
+        const small = running.filter((own, partition) => permits[partition] === 0 && own > 0).length
         for (const partition of new Set(waiting.map(({ partition }) => partition))) {
-          const own = inside.filter((entry) => entry.partition === partition).length
-          assert.isAtLeast(own, permits[partition]!)
+          assert.isAtLeast(running[partition]!, permits[partition]! || Number(small < rest))
         }
+        assert.isBelow(queue.running, 2 * limit)
       }
       for (const operation of operations) {
         apply(operation)
@@ -314,5 +410,67 @@ describe("AdmissionQueue invariants with partitions and a budget", () => {
       assert.deepStrictEqual([queue.running, queue.queued, out.permits, out.places], [0, 0, 0, 0])
     },
     { arbitrary: { runs: 500, size: 80 } }
+  )
+})
+
+describe("AdmissionQueue invariants with any number of partitions", () => {
+  const count = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+  const Operation = Schema.Struct({
+    kind: Schema.Literals(["offer", "enqueue", "release", "release", "poll"]),
+    nth: count(0, 99),
+    priority: count(0, 2)
+  })
+
+  /** Of the permits that are out, how many are nobody's guarantee: the whole part of each, and one of the rest for those with none. */
+  const borrowed = (limit: number, parts: ReadonlyArray<number>, running: ReadonlyArray<number>) => {
+    const rest = parts.reduce((left, part) => left - part, limit)
+    const small = running.filter((out, partition) => parts[partition] === 0 && out > 0).length
+    const own = running.reduce((sum, out, partition) => sum + Math.min(out, parts[partition]!), 0)
+    return running.reduce((sum, out) => sum + out, 0) - own - Math.min(small, rest)
+  }
+
+  it.prop(
+    "lets in above the limit only what makes up for what others have borrowed, and displaces nothing more urgent",
+    {
+      limit: count(1, 12),
+      shares: Schema.Array(count(1, 20)).check(Schema.isMinLength(2), Schema.isMaxLength(40)),
+      operations: Schema.Array(Operation)
+    },
+    ({ limit, operations, shares }) => {
+      const queue = AdmissionQueue.make<null>({ limit, maxQueued: 6, priorities: 3, partitions: shares })
+      const sum = shares.reduce((total, share) => total + share, 0)
+      const parts = shares.map((share) => Math.floor((share * limit) / sum))
+      const running = shares.map(() => 0)
+      const inside: Array<number> = []
+      const admitted = ({ partition }: AdmissionQueue.Entry<null>) => {
+        const before = borrowed(limit, parts, running)
+        running[partition]!++
+        inside.push(partition)
+        assert.strictEqual(queue.running, inside.length)
+        const after = borrowed(limit, parts, running)
+        if (inside.length > limit) assert.strictEqual(after, before)
+        assert.isAtMost(after, limit - 1)
+      }
+      const decide = (newest: AdmissionQueue.Entry<null> | undefined) => {
+        const entry = queue.poll(0)
+        if (entry?.state === "Admitted") admitted(entry)
+        else if (entry !== undefined) assert.isAtLeast(entry.priority, newest!.priority)
+      }
+      for (const { kind, nth, priority } of operations) {
+        const partition = nth % shares.length
+        if (kind === "poll") decide(undefined)
+        else if (kind === "release") {
+          for (const left of inside.splice(nth % (inside.length + 1), 1)) {
+            running[left]!--
+            queue.release(nth, left)
+          }
+        } else {
+          const entry = queue[kind](null, 0, priority, partition)
+          if (entry.state === "Admitted") admitted(entry)
+          else decide(entry)
+        }
+      }
+    },
+    { arbitrary: { runs: 1000, size: 100 } }
   )
 })

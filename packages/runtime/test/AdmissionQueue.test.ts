@@ -154,6 +154,15 @@ describe("AdmissionQueue", () => {
     assert.deepStrictEqual([queue.offer("a", 0, 7).priority, queue.offer("b", 0, -1).priority], [1, 0])
   })
 
+  it("takes a priority between two classes for the less urgent, and one that is no number for the least", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 0, maxQueued: 9, priorities: 3 })
+    const priorities = [0.5, -0.5, 1.01, 2.5, Infinity, -Infinity, Number.NaN]
+    assert.deepStrictEqual(
+      priorities.map((priority) => queue.enqueue("a", 0, priority).priority),
+      [1, 0, 2, 2, 2, 0, 2]
+    )
+  })
+
   it("evicts the one that waited longest", () => {
     const queue = AdmissionQueue.make<string>({ limit: 0, maxQueued: 3, priorities: 2 })
     queue.offer("first", 1, 1)

@@ -22,8 +22,8 @@ describe("EventLoop", () => {
         Exit.die(new RangeError("EventLoop.layer: threshold must be at least 20 ms, got 19 ms"))
       )
       assert.deepStrictEqual(
-        yield* build({ threshold: Infinity, window: 99 }),
-        Exit.die(new RangeError("EventLoop.makeSampler: window must be from 100 ms and finite, got 99 ms"))
+        yield* build({ threshold: Infinity, window: 49 }),
+        Exit.die(new RangeError("EventLoop.makeSampler: window must be from 50 ms and finite, got 49 ms"))
       )
     })
   )

@@ -91,6 +91,60 @@ describe("LoadSignals", () => {
     close(often.signals.values[0]!.value, 1 - Math.exp(-1))
   })
 
+  it("lets the pressure of a signal without samples fall once the last is older than maxAge, by maxFall", () => {
+    const { set } = single({}, { maxFall: 2, maxAge: 300 })
+    assert.strictEqual(set(1, 0), 1)
+    assert.deepStrictEqual([set(NaN, 100), set(NaN, 300)], [1, 1])
+    close(set(NaN, 400), 0.8)
+    close(set(NaN, 700), 0.2)
+    assert.strictEqual(set(NaN, 900), 0)
+    assert.strictEqual(set(0.75, 1000), 0.5)
+  })
+
+  it("lets it stand for a second by default, and for ever if it is told so", () => {
+    const usual = single()
+    assert.deepStrictEqual([usual.set(1, 0), usual.set(NaN, 1000), usual.set(NaN, 1001)], [1, 1, 0])
+    const forever = single({}, { maxAge: Infinity })
+    assert.deepStrictEqual([forever.set(1, 0), forever.set(NaN, 1e9)], [1, 1])
+  })
+
+  it("weighs a sample by the time since the last one, also when there were attempts in between", () => {
+    const { set, signals } = single({ smoothing: 100 })
+    set(0, 0)
+    set(NaN, 50)
+    set(1, 100)
+    close(signals.values[0]!.value, 1 - Math.exp(-1))
+  })
+
+  it("takes a sample that throws for none, tells of it once until it works again, and takes those of the others", () => {
+    let works = true
+    let other = 0
+    const broken = new Error("broken")
+    const thresholds = { start: 0.5, full: 1, smoothing: 0 }
+    const sample = () => {
+      if (!works) throw broken
+      return 1
+    }
+    const signals = LoadSignals.make(
+      [
+        { name: "broken", sample, ...thresholds },
+        { name: "other", sample: () => other, ...thresholds }
+      ],
+      { maxFall: Infinity, maxAge: 100 }
+    )
+    assert.deepStrictEqual(signals.update(0), [])
+    works = false
+    assert.deepStrictEqual(signals.update(50), [{ name: "broken", error: broken }])
+    assert.deepStrictEqual([signals.pressure, signals.cause], [1, "broken"])
+    other = 0.75
+    assert.deepStrictEqual(signals.update(101), [])
+    assert.deepStrictEqual([signals.pressure, signals.cause], [0.5, "other"])
+    works = true
+    assert.deepStrictEqual([signals.update(102), signals.cause], [[], "broken"])
+    works = false
+    assert.deepStrictEqual(signals.update(103), [{ name: "broken", error: broken }])
+  })
+
   it("takes the first sample as it is, and keeps the average for a sample that is not a number", () => {
     const { set, signals } = single({ smoothing: 100 })
     set(NaN, 0)
@@ -182,7 +236,8 @@ describe("LoadSignals", () => {
       [[signal({ ceiling: 0 })], {}, 'ceiling of "s" must be a number > 0 and <= 1, got 0'],
       [[signal({ smoothing: NaN })], {}, 'smoothing of "s" must be a finite number of milliseconds >= 0, got NaN'],
       [[signal({}), signal({})], {}, 'two signals are named "s"'],
-      [[], { maxFall: 0 }, "maxFall must be a number > 0, got 0"]
+      [[], { maxFall: 0 }, "maxFall must be a number > 0, got 0"],
+      [[], { maxAge: -1 }, "maxAge must be milliseconds >= 0, got -1"]
     ]
     for (const [signals, options, message] of bad) {
       assert.throws(() => LoadSignals.make(signals, options), RangeError, `LoadSignals.make: ${message}`)

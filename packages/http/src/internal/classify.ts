@@ -1,5 +1,4 @@
 import * as AdaptiveLimit from "@spillway/runtime/AdaptiveLimit"
-import * as LoadSignals from "@spillway/runtime/LoadSignals"
 import type { IncomingMessage } from "node:http"
 import type { OverloadOptions } from "../OverloadOptions.ts"
 import type { Priority } from "../Priority.ts"
@@ -31,21 +30,26 @@ export const classes = (options: OverloadOptions): Classes => {
   }
 }
 
+/** Refusals a second. The default is about a tenth of a core at 20 us each. */
+export const maxRefusalRate = ({ maxRefusalRate: rate = 5000 }: OverloadOptions): number => {
+  if (rate > 0) return rate
+  throw new RangeError(`Server.layer: maxRefusalRate must be a number > 0, got ${rate}`)
+}
+
 /** With so few permits something is done still, whatever fails: what is lost below is more than what is gained. */
 const leastLimit = 16
 
-/** What finds the number of permits, of at most `maxConcurrent`; `undefined` if it is fixed. */
+/**
+ * What finds the number of permits of one of so many loops, of at most `maxConcurrent` for all of them; `undefined` if it is fixed. Each finds
+ * its own: one that has more than its part would never be full, and nothing could be said of its limit.
+ */
 export const limitOf = (
   { concurrencyLimit = "adaptive" }: OverloadOptions,
-  maxConcurrent: number
+  maxConcurrent: number,
+  loops: number
 ): AdaptiveLimit.AdaptiveLimit | undefined => {
   if (typeof concurrencyLimit === "function") return concurrencyLimit()
-  if (concurrencyLimit === "fixed" || maxConcurrent <= leastLimit || maxConcurrent === Infinity) return undefined
-  return AdaptiveLimit.make(AdaptiveLimit.knee({ min: leastLimit, max: maxConcurrent }))
+  if (concurrencyLimit === "fixed" || maxConcurrent <= leastLimit * loops || maxConcurrent === Infinity)
+    return undefined
+  return AdaptiveLimit.make(AdaptiveLimit.knee({ min: leastLimit, max: Math.ceil(maxConcurrent / loops) }))
 }
-
-/** How often the signals are sampled, in milliseconds. */
-export const samplingMillis = 100
-
-export const signalsOf = ({ signals = [] }: OverloadOptions): LoadSignals.LoadSignals | undefined =>
-  signals.length === 0 ? undefined : LoadSignals.make(signals)

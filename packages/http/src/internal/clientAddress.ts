@@ -30,8 +30,22 @@ export const parseAddress = (text: string): NetAddress.IpAddress | undefined => 
 }
 
 /**
+ * An address as a proxy writes it in `X-Forwarded-For`: with a port (`192.0.2.1:4711`, `[2001:db8::1]:4711`, as Azure's gateways do), with
+ * brackets, or as it is; in quotes (RFC 7239) or not; IPv6 with the zone that it has on the host of the proxy.
+ */
+const forwardedNode =
+  /^("?)(?:\[([\da-f:.]+)(?:%[^\]\s"]+)?\](?::\d{1,5})?|([\d.]+)(?::\d{1,5})?|([\da-f.]*:[\da-f:.]*)(?:%[^\]\s"]+)?)\1$/i
+
+const parseForwarded = (text: string): NetAddress.IpAddress | undefined => {
+  const [, , bracketed, ipv4, ipv6] = forwardedNode.exec(text) ?? []
+  const address = bracketed ?? ipv4 ?? ipv6
+  return address === undefined ? undefined : parseAddress(address)
+}
+
+/**
  * Whose request it is: the peer of the socket or, if that is a trusted proxy, the last address in `X-Forwarded-For` that is not a trusted
- * proxy itself. What stands before it anybody could have written.
+ * proxy itself. What stands before it anybody could have written. So it is, too, with what stands before an item that is no address, or
+ * empty: the proxy did not know for whom it asked.
  */
 export const clientOf = (
   peer: NetAddress.IpAddress,
@@ -41,7 +55,7 @@ export const clientOf = (
   let client = peer
   const forwarded = forwardedFor?.split(",") ?? []
   while (isTrusted(client) && forwarded.length > 0) {
-    const previous = parseAddress(forwarded.pop()!.trim())
+    const previous = parseForwarded(forwarded.pop()!.trim())
     if (previous === undefined) break
     client = previous
   }

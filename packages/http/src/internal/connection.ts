@@ -60,6 +60,8 @@ export class Connection implements Swept {
   reserved = false
   /** It was refused among too many, and is not read for a while. */
   isHeld = false
+  /** How many of its requests were refused since one of them was let in. */
+  refusedInRow = 0
   /** For whom a trusted proxy sent the newest request. */
   forwardedFor: string | undefined = undefined
   /** Since when it waits for a request, or for the rest of a head, as far as the last sweep saw. */

@@ -24,8 +24,8 @@ export class Deadlines {
   readonly #latch = Latch.makeUnsafe(false)
   /** The last tick that was dealt with. */
   #hand = 0
-  /** When the last of the wheel is due. */
-  #until = -Infinity
+  /** How many slots in a row were empty. After a whole turn the wheel stands still. */
+  #empty = slots
 
   constructor(millis: number) {
     this.#millis = millis
@@ -36,16 +36,21 @@ export class Deadlines {
   add(item: Expiring, since: number, patience: number = Infinity): void {
     if (patience >= this.#millis) return this.#usual.add(item, since)
     item.dueAt = since + patience
-    if (this.#until === -Infinity) this.#hand = Math.floor(since / tickMillis)
+    if (!this.turning) this.#hand = Math.floor(since / tickMillis)
+    this.#empty = 0
     const tick = Math.max(this.#hand + 1, Math.ceil(item.dueAt / tickMillis))
     this.#wheel[tick % slots]!.append(item)
-    if (item.dueAt > this.#until) this.#until = item.dueAt
     this.#latch.openUnsafe()
   }
 
   /** Takes an item out, if it is there. */
   remove(item: Expiring): void {
     this.#usual.remove(item)
+  }
+
+  /** Whether it is looked every few milliseconds: while there is a deadline of a client's own, and for a turn of the wheel. */
+  get turning(): boolean {
+    return this.#empty < slots
   }
 
   /** What lets them expire: to be forked in the scope of the server. */
@@ -70,12 +75,11 @@ export class Deadlines {
       this.#due.remove(item)
       item.expire()
     }
-    if (tick < Math.ceil(this.#until / tickMillis)) return
-    this.#until = -Infinity
-    this.#latch.closeUnsafe()
+    if (!this.turning) this.#latch.closeUnsafe()
   }
 
   #collect(slot: LinkedList<Expiring>, now: number): void {
+    this.#empty = slot.oldest === undefined ? this.#empty + 1 : 0
     for (let item = slot.oldest; item !== undefined;) {
       const next = item.next as Expiring
       if (item.dueAt <= now) {

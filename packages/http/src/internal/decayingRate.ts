@@ -23,6 +23,12 @@ export class DecayingRate {
     this.#count++
   }
 
+  /** How often, each time counting less the older it is. */
+  count(now: number): number {
+    this.#decay(now)
+    return this.#count
+  }
+
   perSecond(now: number): number {
     this.#decay(now)
     const seen = 1 - Math.exp((this.#begunAt - now) / this.#timeConstant)

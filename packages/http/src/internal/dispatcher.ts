@@ -1,4 +1,4 @@
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { ServerResponse } from "node:http"
 import type { Socket } from "node:net"
@@ -13,7 +13,7 @@ import { Connections } from "./connections.ts"
 import { remainingOf } from "./deadlineFields.ts"
 import { Deadlines } from "./deadlines.ts"
 import { Exchange } from "./exchange.ts"
-import type { Incoming } from "./exchange.ts"
+import type { Incoming, Standing } from "./exchange.ts"
 import { ExpiryList } from "./expiryList.ts"
 import { acceptHandOver, Handshake, refuseHandshake, refusalOfHandshake } from "./handshake.ts"
 import { ignoredUpgrade, mayHaveLostBytes, readHead, refusalOf } from "./head.ts"
@@ -42,7 +42,7 @@ export class Dispatcher {
   readonly bodies: ExpiryList
   readonly bodyBudget: BodyBudget
   readonly webSockets: WebSockets
-  readonly refusalPace = new RefusalPace()
+  readonly refusalPace: RefusalPace
   /** The adapter's handler, once the server serves. */
   handler: Handler | undefined = undefined
   /** The adapter's handler of WebSocket handshakes, once the server serves. */
@@ -75,6 +75,7 @@ export class Dispatcher {
     this.deadlines = new Deadlines(options.requestDeadline)
     this.bodies = new ExpiryList(options.bodyTimeout)
     this.bodyBudget = new BodyBudget(options.maxBufferedBodies)
+    this.refusalPace = new RefusalPace(options.trustedProxies, options.maxRefusalRate)
     this.webSockets = new WebSockets(options, now, recorder.context)
   }
 
@@ -121,15 +122,29 @@ export class Dispatcher {
     const { connection, request } = exchange
     if (refusal !== undefined) return this.#reject(exchange, refusal)
     if (this.handler === undefined) return this.#answer(exchange, answers.starting, "Starting", 1)
-    exchange.exempt = this.options.exempt(request)
+    if (!this.#classify(request, exchange)) return this.#answer(exchange, answers.failed, "Failed", 0)
     if (!exchange.exempt) {
       if (connection.reserved) return this.refuse(exchange, "ConnectionLimit")
       if (this.rateLimit?.admits(exchange) === false) return
-      exchange.priority = this.options.classes.priority(request)
-      exchange.partition = this.options.classes.partition(request)
     }
     this.deadlines.add(exchange, exchange.arrivedAt, remainingOf(request.headers))
     if (!connection.admit(exchange)) this.refuse(exchange, "QueueFull")
+  }
+
+  /** Judges a request by its head. The functions for that are not ours: says whether none of them threw, which nobody above could answer for. */
+  #classify(request: Incoming, standing: Standing): boolean {
+    const { classes, exempt } = this.options
+    try {
+      standing.exempt = exempt(request)
+      if (standing.exempt) return true
+      standing.priority = classes.priority(request)
+      standing.partition = classes.partition(request)
+      return true
+    } catch (defect) {
+      // It ends when it is logged.
+      Effect.runForkWith(this.recorder.context)(Effect.logError("an option that judges requests failed", defect))
+      return false
+    }
   }
 
   /** A WebSocket handshake. Node has given the socket up: the answer ends the connection, unless it upgrades it. */
@@ -144,6 +159,7 @@ export class Dispatcher {
     const verdict = this.rateLimit?.judgeHandshake(request, now)
     if (verdict !== undefined && Result.isFailure(verdict)) return refuseHandshake(this, connection, verdict.failure)
     const handshake = new Handshake(this, request, connection, head)
+    if (!this.#classify(request, handshake)) return handshake.fail()
     handshake.quota = verdict?.success
     handshake.enterDoor(now)
   }
@@ -183,6 +199,7 @@ export class Dispatcher {
     const { request, response } = exchange
     // The client has gone this very moment: `closed` gives the permit back.
     if (response.destroyed) return
+    exchange.connection.refusedInRow = 0
     this.handler!(request, response)
   }
 

@@ -62,6 +62,14 @@ export interface Guarded {
   handlerEnded(): void
 }
 
+/** What is known of a request by its head, before anything is spent on it. */
+export interface Standing {
+  /** It passes outside the door. */
+  exempt: boolean
+  priority: Priority
+  partition: number
+}
+
 /** What belongs to a request that came through our own server; `undefined` on any other server. */
 export const guardedOf = (request: HttpServerRequest): Guarded | undefined =>
   exchangeOf(request) ?? (request.source instanceof Incoming ? request.source.handshake : undefined)
@@ -81,12 +89,13 @@ interface ReadableInternals {
 const cutOff = Object.assign(new Error("the body ended too early"), { code: "HPE_INVALID_EOF_STATE" })
 
 /**
- * What the door learns from a request: an answer of our own fault, or a late one, is not what a permit is for. A client that went away says
- * nothing, and neither does a 503: what refuses so, as a `Bulkhead` does, has a limit of its own.
+ * What the door learns from a request: an answer of our own fault, or a late one, is not what a permit is for. A 503 says nothing: what
+ * refuses so, as a `Bulkhead` does, has a limit of its own.
  */
-export const outcomeOf = ({ bodyTimedOut, expired, status }: Guarded, isGone: boolean): Outcome => {
+export const outcomeOf = ({ bodyTimedOut, expired, status }: Guarded, isGone: boolean): Outcome | "abandoned" => {
   if (expired) return "dropped"
-  if (isGone || bodyTimedOut || status === 503 || status === 0) return "ignored"
+  if (isGone) return "abandoned"
+  if (bodyTimedOut || status === 503 || status === 0) return "ignored"
   return status >= 500 ? "dropped" : "success"
 }
 
@@ -96,7 +105,7 @@ const park = (exchange: Exchange): void => exchange.park()
 const never = -1
 
 /** One request and its response, from the arrival of the headers to the last byte sent. It owns the permit of the door. */
-export class Exchange implements Visitor, Expiring, Guarded {
+export class Exchange implements Visitor, Expiring, Guarded, Standing {
   previous: Linked | undefined = undefined
   next: Linked | undefined = undefined
   /** The deadline, in monotonic milliseconds. */
@@ -172,7 +181,7 @@ export class Exchange implements Visitor, Expiring, Guarded {
   stepBack(): void {
     if (!this.#aside) return
     this.#aside = false
-    this.#permit.askAgain()
+    this.#permit.ask(this.host.now())
   }
 
   admitted(now: number): void {

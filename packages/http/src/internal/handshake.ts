@@ -8,7 +8,7 @@ import * as answers from "./answers.ts"
 import type { Connection } from "./connection.ts"
 import type { Dispatcher } from "./dispatcher.ts"
 import { outcomeOf } from "./exchange.ts"
-import type { Guarded, Incoming } from "./exchange.ts"
+import type { Guarded, Incoming, Standing } from "./exchange.ts"
 import { remainingOf } from "./deadlineFields.ts"
 import type { Expiring } from "./expiryList.ts"
 import { readHead, refusalOf } from "./head.ts"
@@ -75,7 +75,7 @@ export const refuseHandshake = (
  * A WebSocket handshake. Until the connection is upgraded it is a request, and bound as one: by the door, by its deadline, by the drain.
  * Its handler need not upgrade; then its response is the end of the connection.
  */
-export class Handshake implements Visitor, Expiring, Guarded {
+export class Handshake implements Visitor, Expiring, Guarded, Standing {
   previous: Linked | undefined = undefined
   next: Linked | undefined = undefined
   dueAt = Infinity
@@ -84,8 +84,10 @@ export class Handshake implements Visitor, Expiring, Guarded {
   route = ""
   expired = false
   status = 0
-  readonly priority: Priority
-  readonly partition: number
+  /** It is as any other at the door, which holds it for as long as its handler is at work. */
+  exempt = false
+  priority: Priority = "normal"
+  partition = 0
   /** A handshake has no body. */
   readonly bodyTimedOut = false
   quota: Fields | undefined = undefined
@@ -105,8 +107,6 @@ export class Handshake implements Visitor, Expiring, Guarded {
     this.#request = request
     this.#connection = connection
     this.#head = head
-    this.priority = host.options.classes.priority(request)
-    this.partition = host.options.classes.partition(request)
     this.#permit = new Permit(host.door, this)
     request.handshake = this
     connection.inFlight++
@@ -133,6 +133,12 @@ export class Handshake implements Visitor, Expiring, Guarded {
     this.#settle()
     const bytes = answers.unavailable(answers.overloaded(reason, signal), this.#host.door.retryAfterSeconds())
     refuseHandshake(this.#host, this.#connection, { reason: signal ?? reason, bytes })
+  }
+
+  /** It could not be judged. */
+  fail(): void {
+    this.#settle()
+    refuseHandshake(this.#host, this.#connection, { reason: "Failed", bytes: answers.toBytes(answers.failed) })
   }
 
   /** The client closed its side meanwhile: there is nobody to talk to, but somebody may wait for an answer. */

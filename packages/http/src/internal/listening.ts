@@ -21,6 +21,8 @@ type ListenOptions = Pick<
 /** Where a server listens, and what its door shares with those of other loops. */
 export interface Place {
   readonly budget: Budget | undefined
+  /** How many event loops share it. */
+  readonly loops: number
   readonly listen: (server: Server) => Effect.Effect<Listening, ServeError>
 }
 
@@ -53,12 +55,13 @@ export const findPlace = (options: ListenOptions, clock: Clock): Effect.Effect<P
     if (link === undefined) {
       return Effect.map(findInherited(inherit), (fd): Place => {
         const where = fd === undefined ? { port, host, backlog } : { fd, backlog }
-        return { budget: undefined, listen: (server) => listen(server, (done) => server.listen(where, done)) }
+        return { budget: undefined, loops: 1, listen: (server) => listen(server, (done) => server.listen(where, done)) }
       })
     }
     return Effect.map(Effect.catch(link.open({ backlog, host, inherit, port }), fail), ({ budget, fd }): Place => {
       link.tell({ type: "bound", millis: options.preStop + options.drainTimeout + drainMargin })
       return {
+        loops: link.boot.loops,
         budget: SharedBudget.make({
           cells: budget,
           seat: link.boot.seat,

@@ -26,7 +26,7 @@ export class Permit {
     if (ticket !== undefined) this.#ticket = ticket
   }
 
-  /** Asks again, for one that gave its permit or its place up before it started. */
+  /** Asks again, for one that gave its permit up before it started. */
   askAgain(): void {
     const ticket = this.#door.reenter(this.#visitor)
     if (ticket !== undefined) this.#ticket = ticket
@@ -61,7 +61,7 @@ export class Permit {
   }
 
   /** Gives the permit back, if it has it. */
-  leave(now: number, outcome: Outcome): void {
+  leave(now: number, outcome: Outcome | "abandoned"): void {
     if (this.#heldSince === notHeld) return
     const held = now - this.#heldSince
     this.#heldSince = notHeld

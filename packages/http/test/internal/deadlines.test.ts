@@ -93,9 +93,12 @@ describe("Deadlines", () => {
     () =>
       Effect.gen(function* () {
         const { add, deadlines, expired } = yield* setUp
-        const gone = add("gone", 20)
+        const gone = add("gone", 9_000)
         deadlines.remove(gone)
         deadlines.remove(gone)
+        assert.isTrue(deadlines.turning)
+        yield* TestClock.adjust("2 seconds")
+        assert.isFalse(deadlines.turning)
         const other = { item: undefined as Item | undefined }
         const killer = new Item(() => deadlines.remove(other.item!))
         deadlines.add(killer, yield* now, 20)

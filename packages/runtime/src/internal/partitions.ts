@@ -9,6 +9,8 @@ export class Partition<A> {
   readonly waiting: WaitClasses<A>
   /** Its part of the capacity, of 1. */
   readonly share: number
+  readonly #weight: number
+  readonly #sum: number
   running = 0
   /** Milliseconds for which its permits were out, over its share: the partition that has the least is next. */
   used = 0
@@ -18,14 +20,21 @@ export class Partition<A> {
   readonly #maxStretch: number
   readonly #target: number
 
-  constructor({ codel, order = "fifo", priorities = 1 }: Options, share: number) {
+  constructor({ codel, order = "fifo", priorities = 1 }: Options, weight: number, sum: number) {
     this.waiting = new WaitClasses(priorities)
-    this.share = share
+    this.share = weight / sum
+    this.#weight = weight
+    this.#sum = sum
     this.#order = order
     this.#sheds = codel !== undefined
     this.#codel = codel !== undefined || order === "adaptive" ? CoDel.make(codel) : undefined
     this.#target = codel?.target ?? CoDel.defaults.target
     this.#maxStretch = Math.max(1, (codel?.maxTarget ?? 0) / this.#target)
+  }
+
+  /** Its part of so many permits or places, in whole ones. With one division: 1 / 49 * 49 is less than 1. */
+  partOf(count: number): number {
+    return Math.floor((this.#weight * count) / this.#sum)
   }
 
   overloaded(now: number): boolean {
@@ -73,7 +82,7 @@ export class Partitions<A> {
   constructor(options: Options) {
     const weights = options.partitions ?? [1]
     const sum = weights.reduce((total, weight) => total + weight, 0)
-    this.all = weights.map((weight) => new Partition(options, weight / sum))
+    this.all = weights.map((weight) => new Partition(options, weight, sum))
   }
 
   of(entry: { readonly partition: number }): Partition<A> {
@@ -91,9 +100,26 @@ export class Partitions<A> {
     return longest
   }
 
-  /** Whether a partition has fewer permits than it is guaranteed, of so many, when some more are out. */
-  isBelowShare({ running, share }: Partition<A>, limit: number, more: number = 0): boolean {
-    return this.all.length > 1 && limit > 0 && running + more < Math.max(1, Math.floor(share * limit))
+  /**
+   * Whether a partition has fewer permits than it is guaranteed, of so many, when some more are out. One whose part is less than a whole
+   * permit is guaranteed none that somebody waits for in another like it: those have their turns.
+   */
+  isBelowShare(partition: Partition<A>, limit: number, more: number = 0): boolean {
+    if (this.all.length === 1) return false
+    const part = partition.partOf(limit)
+    const out = partition.running + more
+    if (part > 0) return out < part
+    return out === 0 && this.#hasRest(limit, ({ running, waiting }) => running > 0 || waiting.length > 0)
+  }
+
+  /**
+   * Whether one permit is left, of so many, for a partition whose part is less than a whole one: the others have theirs, and those like
+   * it that claim one have it. So the guarantees of all are never more than the limit.
+   */
+  #hasRest(limit: number, claims: (partition: Partition<A>) => boolean): boolean {
+    let rest = limit
+    for (const partition of this.all) rest -= partition.partOf(limit) || Number(claims(partition))
+    return rest > 0
   }
 
   /**
@@ -102,10 +128,12 @@ export class Partitions<A> {
    */
   next(limit: number, meanHold: number): Partition<A> | undefined {
     const hasFree = this.running < limit
+    const hasRest = !hasFree && this.all.length > 1 && this.#hasRest(limit, ({ running }) => running > 0)
     let next: Partition<A> | undefined
     let least = Infinity
     for (const partition of this.all) {
-      if (partition.waiting.length === 0 || !(hasFree || this.isBelowShare(partition, limit))) continue
+      if (partition.waiting.length === 0) continue
+      if (!hasFree && partition.running >= (partition.partOf(limit) || Number(hasRest))) continue
       const used = partition.used + (partition.running * meanHold) / partition.share
       if (used >= least && next !== undefined) continue
       next = partition
@@ -152,17 +180,18 @@ export class Partitions<A> {
 
   /**
    * Whom an entry takes the place of in a full queue: the newest of those less urgent in its partition, or, while that has fewer places
-   * than its share of `maxQueued`, the newest of the least urgent of the partition that has most beyond its own.
+   * than its share of `maxQueued`, the newest of the least urgent of the partition that has most beyond its own, of those where one
+   * waits that is not more urgent than it.
    */
   victimOf(entry: WaitEntry<A>, maxQueued: number): WaitEntry<A> | undefined {
     const own = this.of(entry)
     const lesser = own.waiting.newestBelow(entry.priority)
-    if (lesser !== undefined || own.waiting.bounded >= Math.floor(own.share * maxQueued)) return lesser
+    if (lesser !== undefined || own.waiting.bounded >= own.partOf(maxQueued)) return lesser
     let victim: WaitEntry<A> | undefined
     let most = 0
-    for (const { share, waiting } of this.all) {
-      const excess = waiting.bounded - Math.floor(share * maxQueued)
-      const newest = excess > most ? waiting.newestBelow(-1) : undefined
+    for (const partition of this.all) {
+      const excess = partition.waiting.bounded - partition.partOf(maxQueued)
+      const newest = excess > most ? partition.waiting.newestBelow(entry.priority - 1) : undefined
       if (newest === undefined) continue
       victim = newest
       most = excess

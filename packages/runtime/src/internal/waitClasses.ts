@@ -27,6 +27,12 @@ export class WaitEntry<A> implements Entry<A>, Linked {
   }
 }
 
+/** The class of a priority as a caller gives it. What is no number is not urgent: an error must not come before all others. */
+export const classOf = (priority: number, leastUrgent: number): number => {
+  const whole = Math.ceil(priority)
+  return Number.isNaN(whole) ? leastUrgent : Math.min(Math.max(whole, 0), leastUrgent)
+}
+
 type Lists<A> = ReadonlyArray<WaitList<WaitEntry<A>>>
 
 const oldestOf = <A>(lists: Lists<A>): WaitEntry<A> | undefined => {

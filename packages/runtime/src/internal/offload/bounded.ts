@@ -112,6 +112,8 @@ class Bounded implements Executor {
 
   readonly stats = Effect.sync(() => this.metrics.stats)
 
+  readonly saturation = Effect.suspend(() => this.#bulkhead.saturation)
+
   /** Refuses new calls, gives those that are left their time, and ends the others. Waits until their work has stopped. */
   readonly close = Effect.gen({ self: this }, function* () {
     this.#closed = true

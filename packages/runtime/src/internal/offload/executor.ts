@@ -19,10 +19,15 @@ export interface Executor {
   readonly run: (task: TaskDefinition, payload: unknown, options: CallOptions) => Effect.Effect<unknown, unknown>
   readonly stream: (task: TaskDefinition, payload: unknown, options: CallOptions) => Stream.Stream<unknown, unknown>
   readonly stats: Effect.Effect<Stats>
+  /** How near it is to refusing, from 0 to 1. Known at once. */
+  readonly saturation: Effect.Effect<number>
 }
 
 /** Where the client keeps how to ask for statistics. */
 export const StatsKey: unique symbol = Symbol.for("@spillway/runtime/Offload/stats")
+
+/** And how to ask how full it is. */
+export const SaturationKey: unique symbol = Symbol.for("@spillway/runtime/Offload/saturation")
 
 /** The priority classes of `AdmissionQueue`, by name. */
 export const priorityClass = { high: 0, normal: 1, low: 2 }
@@ -31,7 +36,7 @@ const noOptions: CallOptions = {}
 
 /** A function for every task. */
 export const makeClient = <Client>(tasks: ReadonlyArray<TaskDefinition>, executor: Executor): Client => {
-  const calls: Record<PropertyKey, unknown> = { [StatsKey]: executor.stats }
+  const calls: Record<PropertyKey, unknown> = { [StatsKey]: executor.stats, [SaturationKey]: executor.saturation }
   for (const task of tasks) {
     const call = task.stream ? executor.stream : executor.run
     calls[task.name] = (payload: unknown, options: CallOptions = noOptions) => call(task, payload, options)

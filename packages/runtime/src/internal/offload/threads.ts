@@ -20,6 +20,7 @@ import { offloadError, toEffect, unavailable } from "./outcome.ts"
 import { ThreadPool } from "./pool/threadPool.ts"
 import type { PoolHost, PoolOptions } from "./pool/threadPool.ts"
 import type { Caller, Outcome, PoolTask, TaskRequest } from "./pool/poolTask.ts"
+import { poolSaturation } from "./pool/saturation.ts"
 import { closeTimeout } from "./pool/workerCrew.ts"
 import type { After } from "./pool/workerCrew.ts"
 import { monotonicMillis, toErrorData } from "./protocol.ts"
@@ -61,7 +62,11 @@ export const makeThreads = Effect.fnUntraced(function* (
   yield* listen((done) => pool.whenStarted(done))
   const { trouble } = pool.crew
   if (trouble !== undefined) return yield* Effect.fail(offloadError(options.name, () => unavailable(trouble)))
-  return { ...makeCalls(pool, options.timeout), stats: Effect.sync(() => metrics.stats) }
+  return {
+    ...makeCalls(pool, options.timeout),
+    stats: Effect.sync(() => metrics.stats),
+    saturation: Effect.sync(() => poolSaturation(pool, options))
+  }
 })
 
 /** Makes a pool, which starts its threads, with its metrics. It ends with the scope. `onRan`: a worker is done with a task. */
@@ -121,7 +126,10 @@ const shutdown = (pool: ThreadPool, drainTimeout: Duration.Duration) =>
   })
 
 /** The calls of an offload. `timeout` is that of calls which do not say, in milliseconds. */
-export const makeCalls = <Task extends Submitted>(pool: TaskPool<Task>, timeout: number): Omit<Executor, "stats"> => ({
+export const makeCalls = <Task extends Submitted>(
+  pool: TaskPool<Task>,
+  timeout: number
+): Pick<Executor, "run" | "stream"> => ({
   run: (task, payload, call) => run(pool, timeout, task, payload, call),
   stream: (task, payload, call) => stream(pool, timeout, task, payload, call)
 })

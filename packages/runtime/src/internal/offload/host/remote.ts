@@ -47,7 +47,8 @@ export const makeRemote = Effect.fnUntraced(function* (
     case ToLoop.Opened:
       return {
         ...makeCalls(pool, options.timeout),
-        stats: Effect.callback((resume) => pool.stats((stats) => resume(Effect.succeed(stats))))
+        stats: Effect.callback((resume) => pool.stats((stats) => resume(Effect.succeed(stats)))),
+        saturation: Effect.sync(() => pool.saturation)
       }
   }
 })

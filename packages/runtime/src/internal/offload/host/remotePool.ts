@@ -88,6 +88,11 @@ export class RemotePool {
     return this.#load.queued
   }
 
+  /** How near the pool is to refusing, from 0 to 1, as its host last said. */
+  get saturation(): number {
+    return this.#gone ? 0 : this.#load.saturation
+  }
+
   retryAfter(): number {
     return this.#load.retryAfter
   }

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util"
 import type { Stats } from "../../../Offload.ts"
 import { Listeners } from "../pool/listeners.ts"
 import type { Load, Outcome } from "../pool/poolTask.ts"
+import { poolSaturation } from "../pool/saturation.ts"
 import { priorities } from "../pool/threadPool.ts"
 import type { ThreadPool } from "../pool/threadPool.ts"
 import { monotonicMillis } from "../protocol.ts"
@@ -108,9 +109,7 @@ export class SharedPool {
     const { queued, running } = this.pool
     this.#full = queued >= maxQueued && running >= maxWorkers * concurrency
     this.#load.write(
-      queued,
-      running,
-      this.pool.retryAfter(),
+      { queued, running, retryAfter: this.pool.retryAfter(), saturation: poolSaturation(this.pool, this.options) },
       this.#full ? this.#refusesFrom : undefined,
       monotonicMillis()
     )
