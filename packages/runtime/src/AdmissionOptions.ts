@@ -102,10 +102,11 @@ export interface Options {
    * Sheds what waits for too long while the queue is overloaded, by the rule of `CoDel`: of use where a late answer is worth less
    * than an early refusal. `{}` takes the defaults of `CoDel`, `undefined` sheds nothing.
    *
-   * Each time that a permit is free, the delay that counts is that of the entry that waited longest, in any class and whatever the
-   * order: a delay taken from the newest would say that no queue stands. Shed is the one that waited longest in the least urgent class
-   * that has one so late, but never one for which a permit would stay unused. One for which nobody had to wait is a delay of 0. Entries that came back by `requeue` are neither
-   * counted nor shed. Each partition is judged for itself (as each flow is by FQ-CoDel, RFC 8290).
+   * Each time that a permit is free, the delay that counts is that of the entry that waited longest, whatever the order: a delay taken from
+   * the newest would say that no queue stands. Each priority class of each partition is judged for itself (as each flow is by FQ-CoDel, RFC
+   * 8290): who comes first is not late because others wait. Shed is the one that waited longest in the least urgent class that is overloaded
+   * and has one so late, but never one for which a permit would stay unused. One for which nobody had to wait is a delay of 0. Entries that
+   * came back by `requeue` are neither counted nor shed.
    *
    * @default undefined
    */

@@ -379,6 +379,34 @@ describe("AdmissionQueue with CoDel", () => {
     ])
   })
 
+  it("sheds and turns round no class that is not late itself, however late the less urgent ones are", () => {
+    const queue = AdmissionQueue.make<string>({
+      limit: 1,
+      maxQueued: 999,
+      priorities: 2,
+      order: "adaptive",
+      codel: { target: 5, interval: 100 }
+    })
+    queue.offer("first", 0, 0)
+    const served: Array<string> = []
+    const shed: Array<string> = []
+    // Each takes 10 ms. Of the urgent two come every 40 ms, so that the second waits for 10 or 20; of the others four every 10 ms.
+    for (let now = 0; now < 4000; now += 10) {
+      if (now % 40 === 0) for (const name of ["a", "b"]) queue.offer(`${name}${now}`, now, 0)
+      for (let i = 0; i < 4; i++) queue.offer("low", now, 1)
+      queue.release(10)
+      for (const [value, state] of drain(queue, now)) (state === "Admitted" ? served : shed).push(value)
+    }
+    assert.isAbove(shed.length, 1000)
+    assert.deepStrictEqual(
+      shed.filter((value) => value !== "low"),
+      []
+    )
+    const urgent = served.filter((value) => value !== "low" && value !== "first")
+    assert.deepStrictEqual(urgent.slice(0, 4), ["a0", "b0", "a40", "b40"])
+    assert.strictEqual(urgent.length, 200)
+  })
+
   it("serves the oldest first and, once one has waited for more than twice the target, the newest when the order is adaptive", () => {
     const queue = overloaded({ order: "adaptive" }, ["a", "b"])
     assert.deepStrictEqual(drain(queue, 110), [["a", "Admitted"]])

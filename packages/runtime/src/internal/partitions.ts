@@ -16,7 +16,8 @@ export class Partition<A> {
   used = 0
   readonly #order: Order
   readonly #sheds: boolean
-  readonly #codel: CoDel.CoDel | undefined
+  /** One for each class: those who come first are not late because others wait. */
+  readonly #codels: ReadonlyArray<CoDel.CoDel>
   readonly #maxStretch: number
   readonly #target: number
 
@@ -27,7 +28,8 @@ export class Partition<A> {
     this.#sum = sum
     this.#order = order
     this.#sheds = codel !== undefined
-    this.#codel = codel !== undefined || order === "adaptive" ? CoDel.make(codel) : undefined
+    const measures = codel !== undefined || order === "adaptive"
+    this.#codels = measures ? Array.from({ length: priorities }, () => CoDel.make(codel)) : []
     this.#target = codel?.target ?? CoDel.defaults.target
     this.#maxStretch = Math.max(1, (codel?.maxTarget ?? 0) / this.#target)
   }
@@ -38,37 +40,55 @@ export class Partition<A> {
   }
 
   overloaded(now: number): boolean {
-    return this.#codel?.overloaded(now) ?? false
+    return this.#codels.some((codel) => codel.overloaded(now))
   }
 
-  /** The next to be served. */
+  /** The next to be served: of the most urgent class that has any. */
   first(now: number): WaitEntry<A> {
-    const newestFirst = this.#order === "lifo" || (this.#order === "adaptive" && this.#isQueueFormed(now))
-    return this.waiting.first(newestFirst)!
+    let priority = 0
+    while (this.waiting.isEmpty(priority)) priority++
+    return this.waiting.next(priority, this.#isNewestFirst(priority, now))!
   }
 
   /** Until CoDel has seen a whole interval, a burst would make all that come behind it wait for as long. */
-  #isQueueFormed(now: number): boolean {
-    return this.overloaded(now) || this.waiting.latest(now, this.#codel!.tolerance) !== undefined
+  #isNewestFirst(priority: number, now: number): boolean {
+    if (this.#order !== "adaptive") return this.#order === "lifo"
+    const codel = this.#codels[priority]!
+    const oldest = this.waiting.oldestFresh(priority)
+    return codel.overloaded(now) || (oldest !== undefined && now - oldest.offeredAt > codel.tolerance)
   }
 
   /** Nobody waited for a permit that was taken. */
   foundEmpty(): void {
-    this.#codel?.empty()
+    for (const codel of this.#codels) codel.empty()
   }
 
   /** Permits are held for so many milliseconds: a queue is not late that is no longer than the work takes. */
   held(mean: number): void {
-    if (this.#maxStretch > 1) this.#codel?.stretch(Math.min(this.#maxStretch, Math.max(1, mean / this.#target)))
+    if (this.#maxStretch === 1) return
+    const factor = Math.min(this.#maxStretch, Math.max(1, mean / this.#target))
+    for (const codel of this.#codels) codel.stretch(factor)
   }
 
-  /** Tells CoDel how long the queue is late, now that it may be served. Returns the entry that is shed, if any. */
+  /**
+   * Tells CoDel how late each class is, now that it may be served. Returns the entry that is shed, if any: the one that waited longest, of the
+   * least urgent class in which that is too long, if that class or a more urgent one is overloaded.
+   */
   late(now: number, isLast: boolean): WaitEntry<A> | undefined {
-    const longest = this.#codel === undefined ? undefined : this.waiting.oldestFresh
-    if (longest === undefined) return undefined
-    const verdict = this.#codel!.dequeued(now - longest.offeredAt, now)
-    if (verdict === "serve" || !this.#sheds || isLast) return undefined
-    return this.waiting.latest(now, this.#codel!.tolerance)
+    let sheds = false
+    let late: WaitEntry<A> | undefined
+    for (let priority = 0; priority < this.#codels.length; priority++) {
+      const codel = this.#codels[priority]!
+      const oldest = this.waiting.oldestFresh(priority)
+      if (oldest === undefined) {
+        codel.empty()
+        continue
+      }
+      const delay = now - oldest.offeredAt
+      if (codel.dequeued(delay, now) === "shed") sheds = true
+      if (sheds && delay > codel.tolerance) late = oldest
+    }
+    return this.#sheds && !isLast ? late : undefined
   }
 }
 

@@ -84,33 +84,24 @@ export class WaitClasses<A> {
   /** The one that was offered first, of all classes. */
   get oldest(): WaitEntry<A> | undefined {
     const returned = oldestOf(this.#returned)
-    const fresh = this.oldestFresh
+    const fresh = oldestOf(this.#fresh)
     if (returned === undefined || fresh === undefined) return returned ?? fresh
     return returned.offeredAt <= fresh.offeredAt ? returned : fresh
   }
 
-  /** The one that was offered first, of all that never were admitted. */
-  get oldestFresh(): WaitEntry<A> | undefined {
-    return oldestOf(this.#fresh)
+  isEmpty(priority: number): boolean {
+    return this.#fresh[priority]!.oldest === undefined && this.#returned[priority]!.oldest === undefined
   }
 
-  /** The one to be served next: of the most urgent class that has any, one that came back, else its newest or oldest. */
-  first(newestFirst: boolean): WaitEntry<A> | undefined {
-    for (let priority = 0; priority < this.#fresh.length; priority++) {
-      const fresh = this.#fresh[priority]!
-      const entry = this.#returned[priority]!.oldest ?? (newestFirst ? fresh.newest : fresh.oldest)
-      if (entry !== undefined) return entry
-    }
-    return undefined
+  /** The one that was offered first, of those of a class that never were admitted. */
+  oldestFresh(priority: number): WaitEntry<A> | undefined {
+    return this.#fresh[priority]!.oldest
   }
 
-  /** The oldest of the least urgent class that has waited for longer than `delay`. */
-  latest(now: number, delay: number): WaitEntry<A> | undefined {
-    for (let priority = this.#fresh.length - 1; priority >= 0; priority--) {
-      const { oldest } = this.#fresh[priority]!
-      if (oldest !== undefined && now - oldest.offeredAt > delay) return oldest
-    }
-    return undefined
+  /** The one of a class to be served next: one that came back, else its newest or oldest. */
+  next(priority: number, newestFirst: boolean): WaitEntry<A> | undefined {
+    const fresh = this.#fresh[priority]!
+    return this.#returned[priority]!.oldest ?? (newestFirst ? fresh.newest : fresh.oldest)
   }
 
   /** The newest of the least urgent class, if there is one below `priority`. Those that are readmitted stay. */
