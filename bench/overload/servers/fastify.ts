@@ -55,4 +55,4 @@ export const run = async (kind: "fastify" | "under-pressure" | "piscina", option
  * either for as long as clients wait, and with short intervals or delays it refuses everything after each burst. The loop's utilization tells
  * busy from idle, but not late from busy: it costs useful answers at twice the capacity, though their p99 is lower.
  */
-const best = { maxEventLoopDelay: 200, sampleInterval: 250 }
+const best = { maxEventLoopDelay: 200, sampleInterval: 100 }
