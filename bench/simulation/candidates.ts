@@ -18,7 +18,7 @@ export const candidates: ReadonlyArray<Candidate> = [
   { name: "gradient2", make: (_, __, initial) => AdaptiveLimit.make(AdaptiveLimit.gradient2({ initial }), windowed) },
   { name: "gradient", make: (_, seed, initial) => AdaptiveLimit.make(AdaptiveLimit.gradient({ seed, initial })) },
   { name: "knee", make: (_, __, initial) => AdaptiveLimit.make(AdaptiveLimit.knee({ initial })) },
-  // What `Server` has.
+  // What `concurrencyLimit: "adaptive"` of `Server` is.
   { name: "knee, 16 up", make: (_, __, initial) => AdaptiveLimit.make(AdaptiveLimit.knee({ initial, min: 16 })) },
   { name: "knee, from 20", make: (_, __, initial = 20) => AdaptiveLimit.make(AdaptiveLimit.knee({ initial })) }
 ]

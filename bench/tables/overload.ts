@@ -45,10 +45,11 @@ const notes: Readonly<Record<keyof typeof titles, string>> = {
     `All handlers wait for the same dependency, which carries ${slots} at once, 200/s, and lets ${waiting} more wait, at most 0.4 s, like a ` +
     "bounded pool of database connections; what it has no place for is answered 503 by every server. With `maxConcurrent` " +
     `${sleepLimit}, what the dependency carries and a quarter, most requests wait at our door instead. With the defaults, as in the others, the ` +
-    "dependency refuses: no more than 100 are inside, which is less than the 1024 at which the adaptive limit begins, so that it never decides.",
+    "dependency refuses: no more than 100 are inside, which is less than the 1024 that the server lets in.",
   unbounded:
-    'So the defaults have to find a limit (`concurrencyLimit: "adaptive"`: from 1024 down to 16), and get the time for it: the simulation has it ' +
-    "after 7 to 24 s. Whoever knows what the dependency carries sets `maxConcurrent`. One round."
+    'So `concurrencyLimit: "adaptive"` has to find a limit, from 1024 down to 16, and gets the time for it: the simulation has it after 7 to 32 s. ' +
+    "By default the limit is fixed, since an adaptive one for all routes refuses the fast ones with the slow. Whoever knows what the dependency " +
+    "carries sets `maxConcurrent`, or gives it a `Bulkhead`. One round."
 }
 
 const whole = (value: number) => (Number.isFinite(value) ? number(value) : "-")

@@ -65,6 +65,6 @@ export const kinds = {
     ...sleep,
     name: "unbounded",
     path: "/sleep?ms=100&unbounded",
-    entrants: [oursLimited, ours("defaults")]
+    entrants: [oursLimited, ours("adaptive limit", { server: { concurrencyLimit: "adaptive" } }), ours("defaults")]
   }
 } as const satisfies Record<Kind["name"], Kind>

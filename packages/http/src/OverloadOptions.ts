@@ -112,11 +112,13 @@ export interface OverloadOptions {
    * An answer of 500 or more counts as dropped, and so does a deadline that passed, and a client that went away when its request had taken
    * longer than the mean. Clients that went away sooner, and answers of 503, as of a full `Bulkhead`, count for nothing.
    *
-   * One limit for all routes is a last resort: where requests wait for different things, give a `Bulkhead` to each, which can have an
-   * adaptive limit of its own. `docs/adaptive-limit.md` has the reasons for the default, and what it costs. With at most 16 permits, or
-   * without a limit, `"adaptive"` is `"fixed"`. Each event loop of `MultiLoop` finds a limit of its own, from 16 up to its part of `maxConcurrent`.
+   * An adaptive limit is for servers whose requests all wait for the same thing, of unknown capacity. Where they wait for different things it
+   * is not told from the others which of them is slow: the limit goes down for all, and those that are fast are refused with the rest. There
+   * give a `Bulkhead` to each dependency, which can have an adaptive limit of its own; `docs/adaptive-limit.md` has figures. The processor
+   * needs no limit: that is what `queueTarget` is for. With at most 16 permits, or without a limit, `"adaptive"` is `"fixed"`. Each event loop
+   * of `MultiLoop` finds a limit of its own, from 16 up to its part of `maxConcurrent`.
    *
-   * @default "adaptive"
+   * @default "fixed"
    */
   readonly concurrencyLimit?: "adaptive" | "fixed" | (() => AdaptiveLimit) | undefined
   /**

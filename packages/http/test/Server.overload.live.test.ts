@@ -413,28 +413,30 @@ describe("Server, overloaded,", () => {
     })
   )
 
-  it.live("lowers its limit where half of all fail, down to 16, unless it is fixed or small", () =>
-    Effect.gen(function* () {
-      const app = HttpServer.serve(Effect.succeed(HttpServerResponse.empty({ status: 500 })))
-      const fixed = yield* start(app, { concurrencyLimit: "fixed" })
-      const small = yield* start(app, { maxConcurrent: 16 })
-      const server = yield* start(app)
-      assert.strictEqual((yield* server.stats).limit, 1024)
-      yield* soon(
-        Effect.repeat(
-          Effect.andThen(
-            Effect.forEach([server, fixed, small], ({ url }) => get(url("/")), { concurrency: 3 }),
-            server.stats
-          ),
-          { until: ({ limit }) => limit === 16 }
+  it.live(
+    "lowers an adaptive limit where half of all fail, down to 16, and none that is fixed, as by default, or small",
+    () =>
+      Effect.gen(function* () {
+        const app = HttpServer.serve(Effect.succeed(HttpServerResponse.empty({ status: 500 })))
+        const fixed = yield* start(app)
+        const small = yield* start(app, { maxConcurrent: 16, concurrencyLimit: "adaptive" })
+        const server = yield* start(app, { concurrencyLimit: "adaptive" })
+        assert.strictEqual((yield* server.stats).limit, 1024)
+        yield* soon(
+          Effect.repeat(
+            Effect.andThen(
+              Effect.forEach([server, fixed, small], ({ url }) => get(url("/")), { concurrency: 3 }),
+              server.stats
+            ),
+            { until: ({ limit }) => limit === 16 }
+          )
         )
-      )
-      assert.deepStrictEqual([(yield* fixed.stats).limit, (yield* small.stats).limit], [1024, 16])
-    })
+        assert.deepStrictEqual([(yield* fixed.stats).limit, (yield* small.stats).limit], [1024, 16])
+      })
   )
 
   it("finds a limit of its own for each of several event loops, in its part of the permits", () => {
-    const limits = [1, 2, 64].map((loops) => limitOf({}, 1024, loops)?.limit)
+    const limits = [1, 2, 64].map((loops) => limitOf({ concurrencyLimit: "adaptive" }, 1024, loops)?.limit)
     assert.deepStrictEqual(limits, [1024, 512, undefined])
   })
 

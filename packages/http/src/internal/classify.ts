@@ -44,7 +44,7 @@ const leastLimit = 16
  * its own: one that has more than its part would never be full, and nothing could be said of its limit.
  */
 export const limitOf = (
-  { concurrencyLimit = "adaptive" }: OverloadOptions,
+  { concurrencyLimit = "fixed" }: OverloadOptions,
   maxConcurrent: number,
   loops: number
 ): AdaptiveLimit.AdaptiveLimit | undefined => {
