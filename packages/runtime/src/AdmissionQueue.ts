@@ -150,9 +150,12 @@ export class AdmissionQueue<A> {
     return this.#closed
   }
 
-  /** Whether CoDel finds the queue of a partition overloaded at the time `now`. Never without `codel` or the order `adaptive`. */
-  overloaded(now: number, partition: number = 0): boolean {
-    return this.#partitions.all[partition]!.overloaded(now)
+  /**
+   * Whether CoDel finds a class of a partition overloaded at the time `now`, or any class of it if none is given. Never without `codel`
+   * or the order `adaptive`.
+   */
+  overloaded(now: number, partition: number = 0, priority?: number): boolean {
+    return this.#partitions.all[partition]!.overloaded(now, priority)
   }
 
   /**

@@ -714,9 +714,11 @@ describe("AdmissionQueue invariants", () => {
       const mostUrgent = Math.min(...waited.map((other) => other.priority))
       const rivals = waited.filter((other) => other.priority === mostUrgent).map((other) => other.value)
       const returned = rivals.filter((value) => this.returns[value]! > 0)
-      const late = waited.some((other) => this.returns[other.value] === 0 && this.now - other.offeredAt > 10)
-      const newestFirst =
-        this.order === "lifo" || (this.order === "adaptive" && (late || this.queue.overloaded(this.now)))
+      const late = waited.some(
+        (other) => other.priority === mostUrgent && this.returns[other.value] === 0 && this.now - other.offeredAt > 10
+      )
+      const isOverloaded = this.queue.overloaded(this.now, 0, mostUrgent)
+      const newestFirst = this.order === "lifo" || (this.order === "adaptive" && (late || isOverloaded))
       if (returned.length > 0) assert.strictEqual(entry.value, Math.min(...returned))
       else assert.strictEqual(entry.value, newestFirst ? Math.max(...rivals) : Math.min(...rivals))
     }

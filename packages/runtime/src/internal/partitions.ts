@@ -39,8 +39,8 @@ export class Partition<A> {
     return Math.floor((this.#weight * count) / this.#sum)
   }
 
-  overloaded(now: number): boolean {
-    return this.#codels.some((codel) => codel.overloaded(now))
+  overloaded(now: number, priority?: number): boolean {
+    return this.#codels.some((codel, i) => (priority === undefined || priority === i) && codel.overloaded(now))
   }
 
   /** The next to be served: of the most urgent class that has any. */
