@@ -285,7 +285,7 @@ export class Admission {
 
   /** A connection was accepted: a request of it may be among those that come now. */
   accepted(): void {
-    this.#turn.arrived()
+    this.#turn.accepted()
   }
 
   /** Gives a permit back for a while. The time says nothing about how long requests take. */

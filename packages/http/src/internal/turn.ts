@@ -15,6 +15,7 @@ const notBegun = -1
 export class Turn {
   readonly #defer: (run: () => void) => void
   #begunAt = notBegun
+  #accepted = false
   #arrived = false
   #arrivingSince = notBegun
 
@@ -27,7 +28,7 @@ export class Turn {
    * other, one in a turn, and all that stand behind them in the kernel would wait unseen.
    */
   mayStart(now: number): boolean {
-    return !this.#arrived && this.hasTime(now)
+    return !this.#accepted && this.hasTime(now)
   }
 
   /** Whether one more handler may be started in this turn. */
@@ -38,8 +39,13 @@ export class Turn {
     return true
   }
 
+  /** A connection was accepted. */
+  accepted(): void {
+    this.#accepted = this.#arrived = true
+  }
+
   /**
-   * A connection was accepted, or a request has come that waits. Node accepts one connection in a turn, reads of it in the next, and sees in
+   * A request has come that waits, or a connection. Node accepts one connection in a turn, reads of it in the next, and sees in
    * the one after that its client has hung up: more may stand in the kernel.
    */
   arrived(): void {
@@ -58,7 +64,7 @@ export class Turn {
     if (this.#arrived && this.#arrivingSince === notBegun) this.#arrivingSince = now
     const goesOn = this.#arrived && now - this.#arrivingSince < sliceMillis
     if (!goesOn) this.#arrivingSince = notBegun
-    this.#arrived = false
+    this.#accepted = this.#arrived = false
     return goesOn
   }
 
