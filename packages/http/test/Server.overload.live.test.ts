@@ -1,4 +1,4 @@
-import { HttpMetrics, Priority, Problem, type Server } from "@spillway/http"
+import { HttpMetrics, Priority, Problem, RateLimit, type Server } from "@spillway/http"
 import { RawClient } from "@spillway/http/testing"
 import { AdaptiveLimit, LoadSignals } from "@spillway/runtime"
 import { assert, describe, it } from "@effect/vitest"
@@ -365,6 +365,10 @@ describe("Server, overloaded,", () => {
         request.url === "/unlucky" ? judge(request) : undefined
       for (const options of [
         { exempt: (request) => unlucky(fail)(request) === null },
+        {
+          exempt: (request) => unlucky(fail)(request) === null,
+          rateLimit: { limit: RateLimit.make({ limit: 100 }) }
+        },
         { priority: (request) => unlucky(fail)(request) ?? "normal" },
         { partition: unlucky(fail) }
       ] satisfies ReadonlyArray<Partial<Server.Options>>) {

@@ -15,7 +15,7 @@ import { Deadlines } from "./deadlines.ts"
 import { Exchange } from "./exchange.ts"
 import type { Incoming, Standing } from "./exchange.ts"
 import { ExpiryList } from "./expiryList.ts"
-import { acceptHandOver, Handshake, refuseHandshake, refusalOfHandshake } from "./handshake.ts"
+import { acceptHandOver, Handshake, refuseHandshake, refusalOfHandshake, unjudged } from "./handshake.ts"
 import { ignoredUpgrade, mayHaveLostBytes, readHead, refusalOf } from "./head.ts"
 import { Outgoing } from "./outgoing.ts"
 import { stageOf } from "./rateLimit/stage.ts"
@@ -156,10 +156,10 @@ export class Dispatcher {
     if (connection.closing || this.#closeBehindOthers(connection, refusal?.bytes ?? answers.malformed)) return
     if (refusal !== undefined) return refuseHandshake(this, connection, refusal)
     const now = this.now()
-    const verdict = this.rateLimit?.judgeHandshake(request, now)
-    if (verdict !== undefined && Result.isFailure(verdict)) return refuseHandshake(this, connection, verdict.failure)
     const handshake = new Handshake(this, request, connection, head)
-    if (!this.#classify(request, handshake)) return handshake.fail()
+    if (!this.#classify(request, handshake)) return handshake.turnAway(unjudged)
+    const verdict = handshake.exempt ? undefined : this.rateLimit?.judgeHandshake(request, now)
+    if (verdict !== undefined && Result.isFailure(verdict)) return handshake.turnAway(verdict.failure)
     handshake.quota = verdict?.success
     handshake.enterDoor(now)
   }

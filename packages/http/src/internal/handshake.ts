@@ -54,6 +54,9 @@ export const refusalOfHandshake = (
 const wrongVersion: HandshakeRefusal = { reason: "MalformedRequest", bytes: answers.wrongWebSocketVersion }
 const badKey: HandshakeRefusal = { reason: "MalformedRequest", bytes: answers.badWebSocketKey }
 
+/** What judges requests has thrown. */
+export const unjudged: HandshakeRefusal = { reason: "Failed", bytes: answers.toBytes(answers.failed) }
+
 const ignoreErrors = (): void => {}
 
 /** Nobody listens to a socket that node has handed over: an error of one would end the process. */
@@ -84,7 +87,7 @@ export class Handshake implements Visitor, Expiring, Guarded, Standing {
   route = ""
   expired = false
   status = 0
-  /** It is as any other at the door, which holds it for as long as its handler is at work. */
+  /** It has no quota to pay from. At the door it is as any other. */
   exempt = false
   priority: Priority = "normal"
   partition = 0
@@ -135,10 +138,10 @@ export class Handshake implements Visitor, Expiring, Guarded, Standing {
     refuseHandshake(this.#host, this.#connection, { reason: signal ?? reason, bytes })
   }
 
-  /** It could not be judged. */
-  fail(): void {
+  /** It is refused before it knocks at the door. */
+  turnAway(refusal: HandshakeRefusal): void {
     this.#settle()
-    refuseHandshake(this.#host, this.#connection, { reason: "Failed", bytes: answers.toBytes(answers.failed) })
+    refuseHandshake(this.#host, this.#connection, refusal)
   }
 
   /** The client closed its side meanwhile: there is nobody to talk to, but somebody may wait for an answer. */

@@ -24,7 +24,7 @@ type Verdict = Result.Result<Fields | undefined, Refusal>
 const unlimited: Result.Result<undefined> = Result.succeed(undefined)
 const failed: Verdict = Result.fail({ reason: "Failed", answer: answers.failed })
 
-type Server = Pick<Resolved, "exempt" | "trustedProxies">
+type Server = Pick<Resolved, "trustedProxies">
 
 /** The socket of a stream of HTTP/2 is a view that costs more than all else here. */
 const socketOf = (request: IncomingMessage) => (request as Incoming).exchange?.connection.socket ?? request.socket
@@ -35,7 +35,6 @@ export class RateLimitStage {
   readonly #key: Key
   readonly #cost: Options["cost"]
   readonly #skip: Options["skip"]
-  readonly #exempt: Resolved["exempt"]
   readonly #context: Context.Context<never>
   readonly #addressOf: (request: IncomingMessage) => string
   readonly #toAnswer = makeRefusals(answers.fromProblem, (answer, fields) =>
@@ -43,9 +42,8 @@ export class RateLimitStage {
   )
 
   constructor({ cost, key, limit, skip }: Options, server: Server, context: Context.Context<never>) {
-    const { exempt, trustedProxies: isTrusted } = server
+    const { trustedProxies: isTrusted } = server
     this.#limit = limit
-    this.#exempt = exempt
     this.#addressOf = (request) =>
       addressKey(socketOf(request).remoteAddress, request.headers["x-forwarded-for"] as string | undefined, isTrusted)
     this.#key = key ?? this.#addressOf
@@ -84,7 +82,6 @@ export class RateLimitStage {
 
   /** The same for a WebSocket handshake, whose refusal is the end of its connection. */
   judgeHandshake(request: Incoming, now: number): Result.Result<Fields | undefined, HandshakeRefusal> {
-    if (this.#exempt(request)) return unlimited
     return Result.mapError(this.#judge(request, now), ({ answer, reason }) => ({
       reason,
       bytes: answers.toBytes(answer)
