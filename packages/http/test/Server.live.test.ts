@@ -402,5 +402,21 @@ describe("Server", () => {
         assert.include(yield* client.received, "\r\n\r\nhello")
       })
     )
+
+    it.live("answers Expect: 100-continue before the head of a response that is a stream of the body", () =>
+      Effect.gen(function* () {
+        const echo = Effect.map(HttpServerRequest.HttpServerRequest, ({ stream }) => HttpServerResponse.stream(stream))
+        const server = yield* start(HttpServer.serve(echo))
+        const client = yield* RawClient.connect(server)
+        yield* client.write("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        yield* soon(client.receivedUntil("100 Continue"))
+        yield* client.write("hello")
+        yield* soon(client.receivedUntil("hello\r\n0\r\n\r\n"))
+        // The connection is kept.
+        yield* client.write(getRequest("/", "Connection: close\r\n"))
+        yield* soon(client.ended)
+        assert.lengthOf((yield* client.received).match(/^HTTP\/1\.1 200 /gm)!, 2)
+      })
+    )
   })
 })

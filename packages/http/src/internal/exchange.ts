@@ -248,6 +248,8 @@ export class Exchange implements Visitor, Expiring, Guarded, Standing {
   answers(streams: boolean): void {
     const { request, response } = this
     if (request.complete || response.headersSent) return
+    // What streams may read the body as it goes, and by then the head is written: too late for the word that the client waits for.
+    if (streams && this.awaitsContinue) this.writeContinue()
     // A body that nobody asked for may come or not. A chunked one may be of any length.
     if (!this.awaitsContinue && (streams || !("transfer-encoding" in request.headers))) return
     response.shouldKeepAlive = false
