@@ -48,6 +48,9 @@ const askInTurn = (server: Running, requests: string, count: number, times: numb
     return Effect.sync(() => socket.destroy())
   })
 
+/** On a machine that is busy with something else a request may wait long, and would rightly be refused. */
+const patient = { maxQueueWait: "1 minute", queueTarget: Infinity } as const
+
 describe("Server, overloaded,", () => {
   it.live("starts the critical first, and lets the sheddable give way where there is no room", () =>
     Effect.gen(function* () {
@@ -60,8 +63,7 @@ describe("Server, overloaded,", () => {
         maxConcurrent: 1,
         maxQueued: 2,
         priority,
-        queueTarget: "10 seconds",
-        queueInterval: "1 minute"
+        ...patient
       })
       const send = (path: string, init?: RequestInit) => Effect.forkChild(get(server.url(path), init))
       const first = yield* send("/first")
@@ -86,7 +88,7 @@ describe("Server, overloaded,", () => {
   it.live("lets one whose client has closed its side wait until it is known to be there, as if it had come then", () =>
     Effect.gen(function* () {
       const { app, began, release } = held()
-      const server = yield* start(app, { maxConcurrent: 1, queueTarget: "10 seconds", queueInterval: "1 minute" })
+      const server = yield* start(app, { maxConcurrent: 1, ...patient })
       const first = yield* Effect.forkChild(get(server.url("/first")))
       yield* until(server, (stats) => stats.running === 1)
       const closed = yield* RawClient.connect(server)
@@ -108,22 +110,23 @@ describe("Server, overloaded,", () => {
   it.live("keeps no place for one whose client has closed its side", () =>
     Effect.gen(function* () {
       const { app, release } = held()
-      const server = yield* start(app, { maxConcurrent: 1, maxQueued: 1 })
+      const server = yield* start(app, {
+        maxConcurrent: 1,
+        maxQueued: 1,
+        ...patient
+      })
       const first = yield* Effect.forkChild(get(server.url("/first")))
       yield* until(server, (stats) => stats.running === 1)
-      const closed = yield* RawClient.connect(server)
+      const [closed, later] = [yield* RawClient.connect(server), yield* RawClient.connect(server)]
       yield* closed.write(getRequest("/closed"))
       yield* until(server, (stats) => stats.queued === 1)
       yield* closed.end
       yield* until(server, (stats) => stats.queued === 0)
-      const later = yield* Effect.forkChild(get(server.url("/later")))
+      yield* later.write(getRequest("/later"))
       assert.include(yield* soon(closed.receivedUntil("HTTP/1.1 503")), "HTTP/1.1 503")
       yield* release.open
-      const answers = yield* soon(Effect.forEach([first, later], (fiber) => Fiber.join(fiber)))
-      assert.deepStrictEqual(
-        answers.map(({ status }) => status),
-        [200, 200]
-      )
+      assert.strictEqual((yield* soon(Fiber.join(first))).status, 200)
+      assert.include(yield* soon(later.receivedUntil("HTTP/1.1 200")), "HTTP/1.1 200")
     })
   )
 
@@ -392,7 +395,7 @@ describe("Server, overloaded,", () => {
     Effect.gen(function* () {
       const { app, release } = held()
       const signals = [LoadSignals.saturation("images", () => 0.75)]
-      const server = yield* start(app, { maxConcurrent: 1, signals, priority: () => "critical" })
+      const server = yield* start(app, { maxConcurrent: 1, signals, priority: () => "critical", ...patient })
       const fibers = yield* Effect.forEach(["/a", "/b"], (path) => Effect.forkChild(get(server.url(path))))
       yield* until(server, ({ queued, running }) => running === 1 && queued === 1)
       const images = { signal: "images" }
