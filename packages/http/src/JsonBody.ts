@@ -4,7 +4,7 @@
  * | the body | status |
  * |---|---|
  * | is not declared as JSON, or in another charset than UTF-8 | 415 |
- * | is compressed, or has any other Content-Encoding than identity | 415 |
+ * | is compressed, or has any other Content-Encoding than identity (but see `bytes`) | 415 |
  * | is larger than the limit: known from Content-Length before it is read | 413 |
  * | does not arrive in time | 408 |
  * | does not fit beside the bodies that are arriving already (`maxBufferedBodies`) | 503 |
@@ -41,7 +41,7 @@ const Place = Schema.Struct({ path: Schema.String, message: Schema.String })
  */
 export const Reason = Schema.Union([
   Schema.TaggedStruct("UnsupportedMediaType", { expected: Schema.String }),
-  Schema.TaggedStruct("UnsupportedEncoding", {}),
+  Schema.TaggedStruct("UnsupportedEncoding", { expected: Schema.optionalKey(Schema.String) }),
   Schema.TaggedStruct("Empty", {}),
   Schema.TaggedStruct("TooLarge", { limit: Schema.Number }),
   Schema.TaggedStruct("TooManyLines", { limit: Schema.Number }),
@@ -104,6 +104,39 @@ export interface LinesOptions extends Options {
   readonly maxLines?: number | undefined
 }
 
+/**
+ * Options of `bytes`.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface BytesOptions extends Options {
+  /** The media types that are taken, in lower case and without parameters. Any other fails with `UnsupportedMediaType`. */
+  readonly mediaTypes: ReadonlyArray<string>
+  /**
+   * The content encodings that are taken beside `identity`, in lower case. Any other, and several one over the other, fail with
+   * `UnsupportedEncoding`.
+   *
+   * @default none
+   */
+  readonly encodings?: ReadonlyArray<string> | undefined
+}
+
+/**
+ * The body of a request as it was sent.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Bytes {
+  /** The bytes. They may lie in a buffer with others. */
+  readonly bytes: Uint8Array
+  /** The media type, one of those that are taken. */
+  readonly mediaType: string
+  /** How the bytes are encoded: `identity`, or one of the encodings that are taken. */
+  readonly encoding: string
+}
+
 /** The default of `LinesOptions.maxLines`. */
 const defaultMaxLines = 10_000
 
@@ -145,15 +178,24 @@ const readText = Effect.fnUntraced(function* (
     return yield* fail({ _tag: "UnsupportedMediaType", expected })
   }
   if (!isIdentity(headers["content-encoding"])) return yield* fail({ _tag: "UnsupportedEncoding" })
+  const bytes = yield* readBytes(request, options)
+  if (bytes.length === 0) return yield* fail({ _tag: "Empty" })
+  const text = decodeUtf8(bytes)
+  return text === undefined ? yield* fail({ _tag: "NotUtf8" }) : text
+})
+
+/** Reads the whole body within its limits. */
+const readBytes = Effect.fnUntraced(function* (
+  request: HttpServerRequest.HttpServerRequest,
+  options: Options | undefined
+) {
+  const { headers } = request
   const limit =
     options?.maxSize === undefined ? yield* HttpIncomingMessage.MaxBodySize : ByteSize.fromInputUnsafe(options.maxSize)
   const maxBytes = limit === undefined ? Infinity : Number(limit)
   if (Number(headers["content-length"] ?? 0) > maxBytes) return yield* fail({ _tag: "TooLarge", limit: maxBytes })
   const timeout = options?.timeout === undefined ? undefined : Duration.fromInputUnsafe(options.timeout)
-  const bytes = yield* Effect.catch(readBody(request, maxBytes, timeout), fail)
-  if (bytes.length === 0) return yield* fail({ _tag: "Empty" })
-  const text = decodeUtf8(bytes)
-  return text === undefined ? yield* fail({ _tag: "NotUtf8" }) : text
+  return yield* Effect.catch(readBody(request, maxBytes, timeout), fail)
 })
 
 const decodeUtf8 = (bytes: Uint8Array): string | undefined => {
@@ -249,6 +291,52 @@ export const lines = <S extends Schema.Constraint>(
       values.push(yield* decodeValue(yield* parse(line, lineNumber), `/${values.length}`))
     }
     return values.length === 0 ? yield* fail({ _tag: "Empty" }) : values
+  })
+}
+
+/**
+ * Reads the body of the current request as bytes, within the limits of `decode`: for encodings of JSON that this module does not decode,
+ * such as a compressed one.
+ *
+ * **Details**
+ *
+ * Fails with `JsonBodyError` as `decode` does, but neither with `Empty` nor with what only the content can show. `maxSize` bounds the bytes
+ * as they were sent.
+ *
+ * **Gotchas**
+ *
+ * Whoever decompresses must bound what comes out: a thousandth may have been sent. It takes time, too: a thread is the place for it.
+ *
+ * **Example** (A body that may be compressed)
+ *
+ * ```ts
+ * const body = JsonBody.bytes({ mediaTypes: ["application/json"], encodings: ["gzip"], maxSize: "4 MiB" })
+ * const add = HttpRouter.add("POST", "/events", Effect.flatMap(body, ({ bytes, encoding }) => store(bytes, encoding)))
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const bytes = (
+  options: BytesOptions
+): Effect.Effect<Bytes, JsonBodyError, HttpServerRequest.HttpServerRequest> => {
+  const { encodings = [], mediaTypes } = options
+  return Effect.gen(function* () {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const { "content-encoding": contentEncoding = "", "content-type": contentType } = request.headers
+    let mediaType = ""
+    if (!isMediaType(contentType, (type) => mediaTypes.includes((mediaType = type)))) {
+      return yield* fail({ _tag: "UnsupportedMediaType", expected: mediaTypes.join(", ") })
+    }
+    const codings = contentEncoding
+      .toLowerCase()
+      .split(",")
+      .map((coding) => coding.trim())
+    const [encoding = "identity", ...others] = codings.filter((coding) => coding !== "" && coding !== "identity")
+    if (others.length > 0 || !(encoding === "identity" || encodings.includes(encoding))) {
+      return yield* fail({ _tag: "UnsupportedEncoding", expected: ["identity", ...encodings].join(", ") })
+    }
+    return { bytes: yield* readBytes(request, options), mediaType, encoding }
   })
 }
 

@@ -258,12 +258,11 @@ const fromJsonBody = ({ reason }: JsonBodyError): Problem => {
   switch (reason._tag) {
     case "UnsupportedMediaType":
       return make({ status: 415, detail: `send the body as ${reason.expected}`, headers: { accept: reason.expected } })
-    case "UnsupportedEncoding":
-      return make({
-        status: 415,
-        detail: "send the body without a content encoding",
-        headers: { "accept-encoding": "identity" }
-      })
+    case "UnsupportedEncoding": {
+      const { expected } = reason
+      const detail = expected ? `send the body encoded as ${expected}` : "send the body without a content encoding"
+      return make({ status: 415, detail, headers: { "accept-encoding": expected ?? "identity" } })
+    }
     case "Empty":
       return make({ status: 400, detail: "the body is empty; send JSON" })
     case "TooLarge":

@@ -19,6 +19,18 @@ const app = router(
     ),
     HttpRouter.add("POST", "/lines", Effect.map(JsonBody.lines(Event, { maxLines: 3 }), reply)),
     HttpRouter.add("POST", "/small", Effect.map(JsonBody.decode(Schema.Unknown, { maxSize: 10 }), reply)),
+    HttpRouter.add(
+      "POST",
+      "/bytes",
+      Effect.map(
+        JsonBody.bytes({
+          mediaTypes: ["application/json", "application/x-protobuf"],
+          encodings: ["gzip"],
+          maxSize: 100
+        }),
+        ({ bytes, encoding, mediaType }) => reply({ length: bytes.length, encoding, mediaType })
+      )
+    ),
     HttpRouter.add("POST", "/quick", Effect.map(JsonBody.decode(Schema.Unknown, { timeout: 50 }), reply))
   )
 )
@@ -252,6 +264,54 @@ describe("JsonBody", () => {
           const answer = yield* get(server.url("/lines"), init)
           assert.strictEqual(answer.status, status, answer.body)
           assert.deepInclude(JSON.parse(answer.body), { status, ...members })
+        })
+      )
+    }
+  })
+
+  describe("bytes", () => {
+    const send = (headers: Readonly<Record<string, string>>, body = good): RequestInit => ({
+      method: "POST",
+      headers,
+      body: new TextEncoder().encode(body)
+    })
+    const json = { "content-type": "application/json" }
+
+    it.live("gives the bytes as they were sent, their media type and their encoding", () =>
+      Effect.gen(function* () {
+        const server = yield* start(app)
+        const protobuf = { "content-type": "Application/X-Protobuf; a=b" }
+        for (const [init, expected] of [
+          [send(json), { length: good.length, encoding: "identity", mediaType: "application/json" }],
+          [
+            send({ ...protobuf, "content-encoding": "identity, GZIP" }, "zip"),
+            { length: 3, encoding: "gzip", mediaType: "application/x-protobuf" }
+          ],
+          [send(protobuf, ""), { length: 0, encoding: "identity", mediaType: "application/x-protobuf" }]
+        ] as const) {
+          const answer = yield* get(server.url("/bytes"), init)
+          assert.deepStrictEqual([answer.status, JSON.parse(answer.body)], [200, expected])
+        }
+      })
+    )
+
+    const refusals: ReadonlyArray<readonly [string, RequestInit, number, string]> = [
+      ["no media type", send({}), 415, "send the body as application/json, application/x-protobuf"],
+      ["another media type", send({ "content-type": "application/json2" }), 415, "send the body as"],
+      ["another charset", send({ "content-type": "application/json; charset=latin1" }), 415, "send the body as"],
+      ["another encoding", send({ ...json, "content-encoding": "br" }), 415, "send the body encoded as identity, gzip"],
+      ["two encodings", send({ ...json, "content-encoding": "gzip, gzip" }), 415, "send the body encoded as"],
+      ["more than it allows", send(json, "x".repeat(101)), 413, "send at most 100 bytes"]
+    ]
+    for (const [name, init, status, detail] of refusals) {
+      it.live(`answers ${status} to ${name}`, () =>
+        Effect.gen(function* () {
+          const server = yield* start(app)
+          const answer = yield* get(server.url("/bytes"), init)
+          assert.strictEqual(answer.status, status, answer.body)
+          assert.include(JSON.parse(answer.body).detail, detail)
+          const encodings = detail.includes("encoded") ? "identity, gzip" : null
+          assert.strictEqual(answer.headers.get("accept-encoding"), encodings)
         })
       )
     }
