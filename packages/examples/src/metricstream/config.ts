@@ -1,24 +1,97 @@
 /**
- * What the environment sets, beside the options of the server (`SPILLWAY_HTTP_…`, see `@spillway/http/ServerConfig`).
+ * What may be set, in one table: the environment variables, their defaults and meanings. `--help`, the flags and the table of the README are
+ * made of it or compared with it.
  *
- * | variable | default | meaning |
- * |---|---|---|
- * | `PORT` | 8080 | TCP port, 0 to 65535; 0 lets the system choose |
- * | `HOST` | 127.0.0.1 | address to listen on; 0.0.0.0 is all of them |
- * | `METRICSTREAM_DB` | .data/metricstream.db | database file; its folder is made if need be |
- * | `METRICSTREAM_RATE_LIMIT` | 20000 | events per second that each client may send, from 1; in a burst twice as many |
- * | `METRICSTREAM_SAMPLER` | on | `off` does not measure this machine |
+ * The options of the server (`SPILLWAY_HTTP_…`) are read from the environment beside these: see `@spillway/http/ServerConfig`.
  */
 import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
-export const config = Config.all({
-  port: Config.schema(Schema.Port, "PORT").pipe(Config.withDefault(8080)),
-  host: Config.schema(Schema.NonEmptyString, "HOST").pipe(Config.withDefault("127.0.0.1")),
-  database: Config.schema(Schema.NonEmptyString, "METRICSTREAM_DB").pipe(Config.withDefault(".data/metricstream.db")),
-  rateLimit: Config.schema(
-    Schema.Int.check(Schema.isGreaterThanOrEqualTo(1, { expected: "a whole number from 1" })),
-    "METRICSTREAM_RATE_LIMIT"
-  ).pipe(Config.withDefault(20_000)),
-  sampler: Config.schema(Schema.Literals(["on", "off"]), "METRICSTREAM_SAMPLER").pipe(Config.withDefault("on"))
+/** A variable: what it holds, what it is without being set, as one would set it, and what it is for. */
+interface Variable<A> {
+  readonly schema: Schema.ConstraintCodec<A, unknown>
+  readonly fallback: string
+  readonly meaning: string
+}
+
+const variable = <A>(schema: Schema.ConstraintCodec<A, unknown>, fallback: string, meaning: string): Variable<A> => ({
+  schema,
+  fallback,
+  meaning
 })
+
+const wholeNumber = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1, { expected: "a whole number from 1" }))
+
+const atLeast = (min: Duration.Duration, text: string) =>
+  Schema.DurationFromString.check(
+    Schema.makeFilter((value) => Duration.isGreaterThanOrEqualTo(value, min) || `must be at least ${text}`)
+  )
+
+/** Bytes. Below a MiB there would be hardly anything to keep. */
+const size = Schema.Union([Schema.ByteSizeFromString, Schema.Literal("Infinity")]).check(
+  Schema.makeFilter((value) => Number(value) >= 2 ** 20 || "must be at least 1 MiB")
+)
+
+export const variables = {
+  PORT: variable(Schema.Port, "8080", "TCP port, 0 to 65535; 0 lets the system choose"),
+  HOST: variable(Schema.NonEmptyString, "127.0.0.1", "address to listen on; `0.0.0.0` is all of them"),
+  METRICSTREAM_DB: variable(
+    Schema.NonEmptyString,
+    ".data/metricstream.db",
+    "database file; its folder is made if need be"
+  ),
+  METRICSTREAM_RETENTION: variable(
+    atLeast(Duration.seconds(1), "1 second"),
+    "30 days",
+    "how long events are kept, such as `12 hours`; `Infinity` keeps them for ever"
+  ),
+  METRICSTREAM_MAX_SIZE: variable(
+    size,
+    "1 GiB",
+    "how large the database file may become, from 1 MiB; the oldest events go first; `Infinity` sets no limit"
+  ),
+  METRICSTREAM_MAX_SERIES: variable(
+    wholeNumber,
+    "10000",
+    "how many series there may be; events of further ones are refused"
+  ),
+  METRICSTREAM_RATE_LIMIT: variable(
+    wholeNumber,
+    "20000",
+    "events a second that each client may send; in a burst twice as many"
+  ),
+  METRICSTREAM_SAMPLER: variable(Schema.Literals(["on", "off"]), "on", "`off` does not measure this machine")
+} as const
+
+export type VariableName = keyof typeof variables
+
+const fallbacks = ConfigProvider.fromUnknown(
+  Object.fromEntries(Object.entries(variables).map(([name, { fallback }]) => [name, fallback]))
+)
+
+type ValueOf<Name extends VariableName> = (typeof variables)[Name] extends Variable<infer A> ? A : never
+
+const read = <Name extends VariableName>(name: Name): Config.Config<ValueOf<Name>> =>
+  Config.schema((variables[name] as unknown as Variable<ValueOf<Name>>).schema, name)
+
+const settings = Config.all({
+  port: read("PORT"),
+  host: read("HOST"),
+  database: read("METRICSTREAM_DB"),
+  retention: read("METRICSTREAM_RETENTION"),
+  /** Bytes, or `Infinity`. */
+  maxSize: Config.map(read("METRICSTREAM_MAX_SIZE"), Number),
+  maxSeries: read("METRICSTREAM_MAX_SERIES"),
+  rateLimit: read("METRICSTREAM_RATE_LIMIT"),
+  sampler: read("METRICSTREAM_SAMPLER")
+})
+
+export type Settings = Config.Success<typeof settings>
+
+/** Reads the settings from the environment. Fails with a `ConfigError` that names the variable that is wrong. */
+export const config = Effect.flatMap(ConfigProvider.ConfigProvider, (provider) =>
+  settings.parse(ConfigProvider.orElse(provider, fallbacks))
+)

@@ -1,116 +1,109 @@
-/**
- * Group commit: one fsync for everything that arrived while the last one ran.
- *
- * A transaction costs a write to the disk whether it holds one event or thousands. So events are collected while the storage worker
- * commits, and go to it as one transaction when it is free: alone when the server is idle, which costs no waiting, and in ever larger
- * groups as the load grows, which is what lets it grow.
- */
-import * as Problem from "@spillway/http/Problem"
-import type { OffloadError } from "@spillway/runtime/OffloadError"
+/** Takes events: says which cannot be stored, and hands the others to the group commit. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Respondable from "effect/http/HttpServerRespondable"
-import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import type { Event } from "./events.ts"
-import { ColumnsBuilder } from "./storage/columns.ts"
-import { Storage } from "./storage/storage.ts"
-import type { StorageFailed } from "./storage/storage.ts"
+import { GroupCommit } from "./groupCommit.ts"
+import type * as Groups from "./groupCommit.ts"
+import * as metrics from "./metrics.ts"
+import { EventsRefused } from "./refusals.ts"
+import type { StorageUnavailable } from "./refusals.ts"
+import type { Columns } from "./storage/columns.ts"
+import type { Storage } from "./storage/storage.ts"
 
-/** Events are not stored now; sending them again later may succeed. Answered 503 with `Retry-After`. */
-export class StorageUnavailable extends Schema.TaggedError<StorageUnavailable>("metricstream/StorageUnavailable")(
-  "StorageUnavailable",
-  {
-    detail: Schema.String,
-    retryAfter: Schema.Duration
-  }
-) {
-  override get message() {
-    return this.detail
-  }
-  [Respondable.symbol]() {
-    return Effect.succeed(Problem.toResponse(Problem.unavailable(this.detail, Duration.toSeconds(this.retryAfter))))
-  }
-}
+export { EventsRefused, StorageUnavailable } from "./refusals.ts"
 
-export interface Options {
+export interface Options extends Groups.Options {
   /**
-   * How many events may wait for their commit, those that are being committed included. More are refused. An integer from 1.
+   * For how long events are kept: those that are older when they arrive are refused. More than 0; with `Infinity` none is.
    *
-   * @default 100000
+   * @default Infinity
    */
-  readonly maxPending?: number | undefined
+  readonly retention?: Duration.Input | undefined
+  /**
+   * How many series there may be, for the words of a refusal; it is the storage that counts them.
+   *
+   * @default Infinity
+   */
+  readonly maxSeries?: number | undefined
 }
 
-/** What goes into one transaction, and the news of it that its requests wait for. */
-class Group {
-  readonly columns = new ColumnsBuilder()
-  readonly committed = Deferred.makeUnsafe<void, StorageUnavailable>()
-}
+/** How far ahead of this machine's clock an event may be. Later ones would outlive all that come, and their clock is surely wrong. */
+export const maxAhead = Duration.days(1)
 
-const make = Effect.fnUntraced(function* ({ maxPending = 100_000 }: Options) {
-  const storage = yield* Storage
-  const arrived = Latch.makeUnsafe(false)
-  const idle = Latch.makeUnsafe(true)
-  let open = new Group()
-  let committing = 0
-  let failing = false
+const make = Effect.fnUntraced(function* (options: Options) {
+  const groups = yield* GroupCommit.make(options)
+  const context = yield* Effect.context<never>()
+  const check = makeCheck(options)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => metrics.observe(metrics.pending, () => groups.stats.pending, context)),
+    (registration) => Effect.sync(registration.remove)
+  )
 
-  const append = (events: ReadonlyArray<Event>) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+  const append = (events: ReadonlyArray<Event>, alone = false) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<void, StorageUnavailable | EventsRefused> => {
       if (events.length === 0) return Effect.void
-      const pending = open.columns.size + committing
-      if (pending + events.length > maxPending) {
-        return new StorageUnavailable({ detail: `${pending} events wait to be stored already`, retryAfter: whenFull })
+      const refuse = (refusal: EventsRefused) => {
+        metrics.refuse(refusal.reason, events.length, context)
+        return Effect.fail(refusal)
       }
-      const group = open
-      for (const event of events) group.columns.add(event, now)
-      idle.closeUnsafe()
-      // This runs the fiber below at once if it is waiting, and that opens the next group.
-      arrived.openUnsafe()
-      return Deferred.await(group.committed)
+      const [refusal] = check.times(events.length, (index) => events[index]!.timestamp ?? now, now, alone)
+      if (refusal !== undefined) return refuse(refusal)
+      let first = 0
+      const committed = groups.submit(events.length, (columns) => (first = columns.add(events, now)))
+      return Effect.flatMap(committed, (rows) => {
+        const indexes = indexesOf(rows, first, events.length)
+        return indexes.length === 0 ? Effect.void : refuse(check.series(indexes, alone))
+      })
     })
 
-  const commitNext = Effect.gen(function* () {
-    const group = open
-    open = new Group()
-    committing = group.columns.size
-    arrived.closeUnsafe()
-    const outcome = yield* Effect.exit(storage.append(group.columns.build()))
-    committing = 0
-    if (open.columns.size === 0) idle.openUnsafe()
-    yield* Deferred.done(group.committed, Exit.mapError(outcome, toUnavailable))
-    yield* noteOutcome(outcome)
-  })
-
-  /** Logs that storing began to fail or works again, not each of the many groups in between. */
-  const noteOutcome = (outcome: Exit.Exit<void, StorageFailed | OffloadError>) => {
-    if (Exit.isFailure(outcome) === failing) return Effect.void
-    failing = !failing
-    return Exit.isFailure(outcome)
-      ? Effect.logError("events are not stored", outcome.cause)
-      : Effect.logInfo("events are stored again")
+  return {
+    append,
+    onCommit: (listener: (columns: Columns) => void) => groups.onCommit(listener),
+    stats: Effect.sync(() => groups.stats)
   }
-
-  yield* arrived.await.pipe(Effect.andThen(Effect.uninterruptible(commitNext)), Effect.forever, Effect.forkScoped)
-  // Runs before the fiber above is interrupted: what was accepted is stored.
-  yield* Effect.addFinalizer(() => idle.await)
-  return { append }
 })
 
-/** How long a client is told to wait: for a commit, or for somebody who makes room on a disk or ends a lock. */
-const [whenFull, whenFailed] = [Duration.seconds(1), Duration.seconds(5)]
+/** What is wrong with the events of a batch, if anything is. */
+const makeCheck = ({ maxSeries = Infinity, retention = Infinity }: Options) => {
+  const maxAge = Duration.fromInputUnsafe(retention)
+  const [oldest, newest] = [Duration.toMillis(maxAge), Duration.toMillis(maxAhead)]
+  const details = {
+    TooOld: `events are kept for ${Duration.format(maxAge)}; this one is older`,
+    TooNew: "this event is more than a day ahead of the server's clock",
+    SeriesLimit: `there are ${maxSeries} series already, as many as may be (METRICSTREAM_MAX_SERIES): this would be a new one`
+  } as const
+  const refusal = (reason: keyof typeof details, indexes: ReadonlyArray<number>, alone: boolean) =>
+    new EventsRefused({ reason, detail: details[reason], indexes, alone })
 
-/** What a client is told. What exactly happened to a worker is in the log. */
-const toUnavailable = (error: StorageFailed | OffloadError): StorageUnavailable => {
-  const reason = error._tag === "StorageFailed" ? error.detail : "the storage is restarting"
-  return new StorageUnavailable({ detail: `the events were not stored: ${reason}`, retryAfter: whenFailed })
+  return {
+    /** The refusals of those of `count` events that are too old, and of those that are too far ahead. */
+    times: (count: number, timestampOf: (index: number) => number, now: number, alone: boolean) => {
+      const [from, to] = [now - oldest, now + newest]
+      const [old, ahead]: [Array<number>, Array<number>] = [[], []]
+      for (let index = 0; index < count; index++) {
+        const timestamp = timestampOf(index)
+        if (timestamp < from) old.push(index)
+        else if (timestamp > to) ahead.push(index)
+      }
+      const refusals: Array<EventsRefused> = []
+      if (old.length > 0) refusals.push(refusal("TooOld", old, alone))
+      if (ahead.length > 0) refusals.push(refusal("TooNew", ahead, alone))
+      return refusals
+    },
+    /** The refusal of events whose series there is no room for. */
+    series: (indexes: ReadonlyArray<number>, alone: boolean) => refusal("SeriesLimit", indexes, alone)
+  }
 }
+
+const none: ReadonlyArray<number> = []
+
+/** Which of `count` rows from `first` on are among some rows of their group. */
+const indexesOf = (rows: Uint32Array, first: number, count: number): ReadonlyArray<number> =>
+  rows.length === 0 ? none : Array.from(rows, (row) => row - first).filter((index) => index >= 0 && index < count)
 
 /** Service that stores events. */
 export class Ingest extends Context.Service<
@@ -119,10 +112,21 @@ export class Ingest extends Context.Service<
     /**
      * Stores events, all or none, and succeeds once they are on the disk. An event without a timestamp gets the present time.
      *
-     * Fails with `StorageUnavailable` at once when `maxPending` events wait, and when the transaction fails. Interruption gives up
-     * waiting only: the events may be stored all the same.
+     * Fails with `EventsRefused` if events are older than the retention, too far ahead, or would make too many series; in its words an event
+     * that is `alone`, a body by itself, has no index. Fails with `StorageUnavailable` at once when `maxPending` events wait, and when the
+     * transaction fails. Interruption gives up waiting only: the events may be stored all the same.
      */
-    readonly append: (events: ReadonlyArray<Event>) => Effect.Effect<void, StorageUnavailable>
+    readonly append: (
+      events: ReadonlyArray<Event>,
+      alone?: boolean
+    ) => Effect.Effect<void, StorageUnavailable | EventsRefused>
+    /**
+     * Has a function told of each group that is on the disk, until the scope closes. It must return at once, and not change what it is given; if
+     * it throws, that is logged.
+     */
+    readonly onCommit: (listener: (columns: Columns) => void) => Effect.Effect<void, never, Scope.Scope>
+    /** The events that this process has stored, and those that wait for their commit now. */
+    readonly stats: Effect.Effect<{ readonly stored: number; readonly pending: number }>
   }
 >()("metricstream/Ingest") {
   /** When the layer's scope closes, all that was accepted is committed first. */

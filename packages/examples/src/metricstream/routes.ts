@@ -3,9 +3,10 @@
  *
  * | route | does |
  * |---|---|
- * | `GET /` | a page for people |
+ * | `GET /` | a page for people, which draws what `GET /live` streams to it, with the files under `/assets` |
  * | `POST /events` | stores one event, an array of them, or lines of them (NDJSON); 202 once they are on the disk |
- * | `GET /series` | the series, by name; `after` and `limit` page through them |
+ * | `POST /v1/metrics` | OTLP/HTTP: stores what an OpenTelemetry SDK exports, in JSON or Protocol Buffers; 200 once it is on the disk |
+ * | `GET /series` | the series, by name; `match` searches, `after` and `limit` page through them |
  * | `GET /series/:name` | aggregates of a series in buckets of time; `from`, `to`, `step`, `agg` |
  */
 import * as JsonBody from "@spillway/http/JsonBody"
@@ -19,20 +20,34 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
 import { Batch, Event, limits } from "./events.ts"
 import { Ingest } from "./ingest.ts"
-import * as page from "./page/page.ts"
+import { postMetrics } from "./otlp/route.ts"
+import * as assets from "./page/assets.ts"
+import * as page from "./page/routes.ts"
 import { listQuery, seriesQuery } from "./query/parameters.ts"
 import { Queries } from "./query/queries.ts"
 
 export interface Options {
   /** Events per second that each client may send; in a burst twice as many. */
   readonly rateLimit: number
+  /** The files of the page. */
+  readonly pageAssets: assets.Assets
 }
 
-const decodeJson = Effect.map(JsonBody.decode(Schema.Union([Batch, Event])), (body) => ("name" in body ? [body] : body))
-const decodeLines = JsonBody.lines(Event, { maxLines: limits.batch })
+/** The events of a body, and whether it was one event by itself. */
+const decodeJson = Effect.map(JsonBody.decode(Schema.Union([Batch, Event])), (body) =>
+  "name" in body ? { events: [body], alone: true } : { events: body, alone: false }
+)
+const decodeLines = Effect.map(JsonBody.lines(Event, { maxLines: limits.batch }), (events) => ({
+  events,
+  alone: false
+}))
 const isLines = (contentType: string | undefined) => contentType !== undefined && /ndjson|jsonl/i.test(contentType)
 
 const client = RateLimit.clientKey()
+
+const accepted = (events: number) => HttpServerResponse.jsonUnsafe({ accepted: events }, { status: 202 })
+/** The usual answer, encoded once. */
+const acceptedOne = accepted(1)
 
 /** Reads no body of a client that has used up its quota, and takes the quota of all events at once: refused, they cost none. */
 const postEvents = Effect.fnUntraced(function* (quota: RateLimit.RateLimit) {
@@ -40,10 +55,10 @@ const postEvents = Effect.fnUntraced(function* (quota: RateLimit.RateLimit) {
   const { headers } = yield* HttpServerRequest.HttpServerRequest
   const key = yield* client
   yield* quota.check(key)
-  const events = yield* isLines(headers["content-type"]) ? decodeLines : decodeJson
+  const { alone, events } = yield* isLines(headers["content-type"]) ? decodeLines : decodeJson
   yield* quota.take(key, events.length)
-  yield* ingest.append(events)
-  return HttpServerResponse.jsonUnsafe({ accepted: events.length }, { status: 202 })
+  yield* ingest.append(events, alone)
+  return events.length === 1 ? acceptedOne : accepted(events.length)
 })
 
 const getList = Effect.gen(function* () {
@@ -69,24 +84,17 @@ const getSeries = Effect.gen(function* () {
   return HttpServerResponse.jsonUnsafe({ name, from, to, step, buckets })
 })
 
-const getPage = Effect.gen(function* () {
-  const queries = yield* Queries
-  const { headers } = yield* HttpServerRequest.HttpServerRequest
-  const series = yield* queries.list({ after: "", limit: page.limits.series, recent: page.limits.recent })
-  const html = page.render({ series, now: yield* Clock.currentTimeMillis, host: headers.host ?? "localhost" })
-  return HttpServerResponse.html(html).pipe(HttpServerResponse.setHeaders(page.headers))
-})
-
 /** The routes, for `HttpRouter.serve`. */
-export const layer = ({ rateLimit }: Options) => {
+export const layer = ({ pageAssets, rateLimit }: Options) => {
   const quota = RateLimit.make({ name: "events", limit: rateLimit, burst: 2 * rateLimit })
   const routes = [
-    HttpRouter.route("GET", "/", getPage),
+    ...page.routes(pageAssets),
     HttpRouter.route("POST", "/events", postEvents(quota)),
+    HttpRouter.route("POST", "/v1/metrics", postMetrics(quota)),
     HttpRouter.route("GET", "/series", getList),
     HttpRouter.route("GET", "/series/:name", getSeries)
   ]
-  return HttpRouter.addAll([...routes, ...MethodNotAllowed.routes(routes)])
+  return HttpRouter.addAll([...routes, ...MethodNotAllowed.routes(routes), ...assets.routes(pageAssets)])
 }
 
 /** A name of 255 characters fits a path parameter, also if each is escaped. */

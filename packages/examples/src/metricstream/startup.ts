@@ -6,10 +6,12 @@ import * as Data from "effect/Data"
 import type { ServeError } from "effect/http/HttpServerError"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import { variables } from "./config.ts"
 
-/** Ends the process with exit code 1 and says nothing: the line has been written. */
-export class StartFailed extends Data.TaggedError("StartFailed") {
+/** Ends the process with an exit code and says nothing: the line has been written. */
+export class StartFailed extends Data.TaggedError("StartFailed")<{ readonly exitCode: number }> {
   override readonly [Runtime.errorReported] = false
+  override readonly [Runtime.errorExitCode] = this.exitCode
 }
 
 /** The line for an error of the application's layers. */
@@ -37,8 +39,12 @@ const variableOf = (path: string): string =>
     .replaceAll(/([a-z])([A-Z])/g, "$1_$2")
     .toUpperCase()
 
-const explainVariable = (variable: string, message: string): string =>
-  `${variable}: ${message}, got ${JSON.stringify(process.env[variable])}`
+/** The default shows how a value is written. */
+const explainVariable = (variable: string, message: string): string => {
+  const fallback = Object.entries(variables).find(([name]) => name === variable)?.[1].fallback
+  const example = fallback === undefined ? "" : `; the default is ${JSON.stringify(fallback)}`
+  return `${variable}: ${message}, got ${JSON.stringify(process.env[variable])}${example}`
+}
 
 const explainListen = (cause: unknown): string => {
   const { address, code, message, port } = cause as NodeJS.ErrnoException & { port?: number; address?: string }

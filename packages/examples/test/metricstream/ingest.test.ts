@@ -1,12 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, Layer, Queue, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import type { Event } from "@spillway/examples/metricstream/events"
-import { Ingest, StorageUnavailable } from "@spillway/examples/metricstream/ingest"
+import { EventsRefused, Ingest, StorageUnavailable } from "@spillway/examples/metricstream/ingest"
+import type { Options } from "@spillway/examples/metricstream/ingest"
 import type { Columns } from "@spillway/examples/metricstream/storage/columns"
 import { Storage } from "@spillway/examples/metricstream/storage/storage"
 import type { StorageFailed } from "@spillway/examples/metricstream/storage/storage"
 
-type Outcome = Effect.Effect<void, typeof StorageFailed.Encoded>
+type Outcome = Effect.Effect<Uint32Array<ArrayBuffer>, typeof StorageFailed.Encoded>
 
 /** A transaction that the test decides on. */
 interface Commit {
@@ -15,25 +17,30 @@ interface Commit {
   readonly finish: (outcome: Outcome) => Effect.Effect<void>
 }
 
-const succeeded: Outcome = Effect.void
+const succeeded: Outcome = Effect.succeed(new Uint32Array())
+/** Stored, but for the requests of these rows. */
+const without = (...rows: ReadonlyArray<number>): Outcome => Effect.succeed(Uint32Array.from(rows))
 const failed = (detail: string): Outcome => Effect.fail({ _tag: "StorageFailed", detail })
 
 /** An `Ingest` whose commits wait for the test. */
-const makeIngest = Effect.fnUntraced(function* (options: { readonly maxPending?: number } = {}) {
+const makeIngest = Effect.fnUntraced(function* (options: Options = {}) {
   const commits = yield* Queue.unbounded<Commit>()
   const append = Effect.fnUntraced(function* (columns: Columns) {
-    const outcome = yield* Deferred.make<void, typeof StorageFailed.Encoded>()
+    const outcome = yield* Deferred.make<Uint32Array<ArrayBuffer>, typeof StorageFailed.Encoded>()
     yield* Queue.offer(commits, {
       columns,
       values: [...columns.values],
       finish: (effect) => Effect.asVoid(Deferred.complete(outcome, effect))
     })
-    yield* Deferred.await(outcome)
+    return yield* Deferred.await(outcome)
   })
-  const storage = Storage.layerInline({ append, probe: () => Effect.void }, { workers: 1 })
+  const retain = () => Effect.die("nothing is deleted here")
+  const storage = Storage.layerInline({ append, retain, probe: () => Effect.void }, { workers: 1 })
   const scope = yield* Effect.scope
   const own = yield* Scope.fork(scope)
-  const context = yield* Layer.build(Ingest.layer(options).pipe(Layer.provide(storage))).pipe(Scope.provide(own))
+  const context = yield* Layer.build(Ingest.layer({ commitInterval: 0, ...options }).pipe(Layer.provide(storage))).pipe(
+    Scope.provide(own)
+  )
   const ingest = yield* Effect.provideContext(Ingest, context)
   return { ingest, nextCommit: Queue.take(commits), close: Scope.close(own, Exit.void) }
 })
@@ -64,14 +71,15 @@ describe("Ingest", () => {
   it.effect("gives events without a timestamp the present time", () =>
     Effect.gen(function* () {
       const { ingest, nextCommit } = yield* makeIngest()
-      yield* start(ingest.append([event(1), { ...event(2), timestamp: 1_700_000_000_000, tags: { host: "x" } }]))
+      yield* start(ingest.append([event(1), { ...event(2), timestamp: 5000, tags: { host: "x" } }]))
       const { columns, finish } = yield* nextCommit
       yield* finish(succeeded)
       assert.deepStrictEqual(columns, {
         names: ["a"],
         tagSets: ['{"host":"x"}'],
+        requests: Uint32Array.of(0),
         series: Uint32Array.of(0, 0),
-        timestamps: Float64Array.of(0, 1_700_000_000_000),
+        timestamps: Float64Array.of(0, 5000),
         values: Float64Array.of(1, 2),
         tags: Int32Array.of(-1, 0)
       })
@@ -163,6 +171,107 @@ describe("Ingest", () => {
       assert.isUndefined(closing.pollUnsafe())
       yield* (yield* nextCommit).finish(succeeded)
       yield* Effect.forEach([first, second, closing], Fiber.join)
+    })
+  )
+
+  it.effect("refuses a batch with events older than the retention, or more than a day ahead, and names these", () =>
+    Effect.gen(function* () {
+      const { ingest, nextCommit } = yield* makeIngest({ retention: "1 hour" })
+      yield* TestClock.adjust("2 hours")
+      const at = (...hours: ReadonlyArray<number>) =>
+        hours.map((hour) => ({ name: "a", value: 1, timestamp: hour * 3_600_000 }))
+      const old = (alone: boolean, ...indexes: ReadonlyArray<number>) =>
+        new EventsRefused({ reason: "TooOld", detail: "events are kept for 1h; this one is older", indexes, alone })
+      const early = new EventsRefused({
+        reason: "TooNew",
+        detail: "this event is more than a day ahead of the server's clock",
+        indexes: [1],
+        alone: false
+      })
+      assert.deepStrictEqual(yield* Effect.flip(ingest.append(at(0.9), true)), old(true, 0))
+      assert.deepStrictEqual(yield* Effect.flip(ingest.append(at(0, 1, 30, 0.9))), old(false, 0, 3))
+      assert.deepStrictEqual(yield* Effect.flip(ingest.append(at(26, 26.1))), early)
+      const taken = yield* start(ingest.append(at(1, 26)))
+      yield* (yield* nextCommit).finish(succeeded)
+      yield* Fiber.join(taken)
+    })
+  )
+
+  it.effect("refuses the batches whose series are too many, and acknowledges the others of their group", () =>
+    Effect.gen(function* () {
+      const { ingest, nextCommit } = yield* makeIngest({ maxSeries: 7 })
+      const told: Array<ReadonlyArray<number>> = []
+      yield* ingest.onCommit(({ values }) => told.push([...values]))
+      yield* start(ingest.append([event(1)]))
+      const commit = yield* nextCommit
+      const batches = yield* Effect.forEach([[2], [3, 4], [5], [6, 7, 8]], (values) =>
+        start(Effect.exit(ingest.append(values.map(event))))
+      )
+      yield* commit.finish(succeeded)
+      const { columns, finish } = yield* nextCommit
+      assert.deepStrictEqual(columns.requests, Uint32Array.of(0, 1, 3, 4))
+      yield* finish(without(2, 4, 6))
+      const refused = (...indexes: ReadonlyArray<number>) =>
+        Exit.fail(
+          new EventsRefused({
+            reason: "SeriesLimit",
+            detail: "there are 7 series already, as many as may be (METRICSTREAM_MAX_SERIES): this would be a new one",
+            indexes,
+            alone: false
+          })
+        )
+      assert.deepStrictEqual(yield* Effect.forEach(batches, Fiber.join), [
+        Exit.void,
+        refused(1),
+        Exit.void,
+        refused(0, 2)
+      ])
+      assert.deepStrictEqual(told, [[1], [2, 5]])
+      assert.deepStrictEqual(yield* ingest.stats, { stored: 3, pending: 0 })
+    })
+  )
+
+  it.effect("goes on if a listener of commits throws", () =>
+    Effect.gen(function* () {
+      const { ingest, nextCommit } = yield* makeIngest()
+      let told = 0
+      yield* ingest.onCommit(() => {
+        told++
+        throw new Error("a bug")
+      })
+      for (const value of [1, 2]) {
+        const fiber = yield* start(ingest.append([event(value)]))
+        yield* (yield* nextCommit).finish(succeeded)
+        yield* Fiber.join(fiber)
+      }
+      assert.strictEqual(told, 2)
+    })
+  )
+
+  it.effect("lets a group grow for some milliseconds after one that requests shared, and not after a single one", () =>
+    Effect.gen(function* () {
+      const { ingest, nextCommit } = yield* makeIngest({ commitInterval: "4 millis" })
+      yield* start(ingest.append([event(1)]))
+      yield* (yield* nextCommit).finish(succeeded)
+      // Nobody shared the first one: the second begins at once.
+      yield* start(ingest.append([event(2)]))
+      const second = yield* nextCommit
+      yield* start(ingest.append([event(3)]))
+      yield* start(ingest.append([event(4)]))
+      yield* second.finish(succeeded)
+      const third = yield* nextCommit
+      assert.deepStrictEqual(third.values, [3, 4])
+      yield* TestClock.adjust("1 millis")
+      yield* start(ingest.append([event(5)]))
+      yield* third.finish(succeeded)
+      const fourth = yield* start(nextCommit)
+      yield* TestClock.adjust("2 millis")
+      yield* start(ingest.append([event(6)]))
+      assert.isUndefined(fourth.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      const { finish, values } = yield* Fiber.join(fourth)
+      assert.deepStrictEqual(values, [5, 6])
+      yield* finish(succeeded)
     })
   )
 })

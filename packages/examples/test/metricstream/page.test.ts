@@ -1,6 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { formatAge, formatValue, sparkline } from "@spillway/examples/metricstream/page/format"
+import { parseAddress } from "@spillway/examples/metricstream/page/address"
+import { readAssets, scriptsOf, toPath } from "@spillway/examples/metricstream/page/assets"
+import { breakName, formatAge, formatValue, sparkline } from "@spillway/examples/metricstream/page/format"
 import { headers, limits, render } from "@spillway/examples/metricstream/page/page"
+import { exempt, priority } from "@spillway/examples/metricstream/page/routes"
+import type { IncomingMessage } from "node:http"
+import { posix } from "node:path"
+
+const assets = readAssets()
 
 const series = (name: string) => ({
   name,
@@ -10,35 +17,99 @@ const series = (name: string) => ({
   recent: Float64Array.of(0, 1, 2)
 })
 
+const page = (names: ReadonlyArray<string>, query: string = "", host: string = "localhost:8080") =>
+  render({ assets, address: parseAddress(new URLSearchParams(query)), series: names.map(series), now: 1000, host })
+
 describe("page", () => {
-  it("escapes the names of series and the name of the host", () => {
+  it("escapes the names of series, the name of the host, and what its address says", () => {
     const hostile = `<img src=x onerror="alert('1')">&`
-    const html = render({ series: [series(hostile)], now: 1000, host: hostile })
-    assert.notInclude(html, "<img")
-    assert.include(html, "&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;</a>")
-    assert.include(html, `href="/series/${encodeURIComponent(hostile).replaceAll("'", "&#39;")}"`)
+    const query = new URLSearchParams({ series: hostile, match: hostile }).toString()
+    const html = page([hostile], query, hostile)
+    assert.notInclude(html, "<img src=x")
+    assert.notInclude(html, `alert('`)
+    assert.include(html, "&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;")
+    // Nowhere else than in its texts is there anything that was not there before.
+    const tags = (text: string) => [...text.matchAll(/<[a-z][^>]*>/g)].map(([tag]) => tag.replaceAll(/"[^"]*"/g, '""'))
+    assert.deepStrictEqual(tags(html), tags(page(["a"], "series=a&match=a", "b")))
   })
 
   it("lists the series with their latest values", () => {
-    const html = render({ series: [series("room.temperature_celsius")], now: 1000, host: "localhost:8080" })
-    assert.include(html, "room.temperature_celsius</a>")
+    const html = page(["room.temperature_celsius"])
+    assert.include(html, 'data-name="room.temperature_celsius"')
+    assert.include(html, 'href="/?series=room.temperature_celsius"')
     assert.include(html, "2 °C")
-    assert.include(html, "▁▅█")
-    assert.include(html, "1 series, 3 events")
+    assert.include(html, '<path d="M0 19L60 10L120 1"/>')
+    assert.include(html, "1 series")
+    assert.include(html, ">3 events<")
     assert.include(html, "http://localhost:8080/events")
   })
 
-  it("says so when there is nothing yet, and when there is more than it shows", () => {
-    assert.include(render({ series: [], now: 0, host: "h" }), "No events yet")
-    const many = Array.from({ length: limits.series }, (_, index) => series(`a${index}`))
-    assert.include(render({ series: many, now: 0, host: "h" }), `the first ${limits.series} series`)
+  it("marks the chosen series and range, and keeps the others reachable without a script", () => {
+    const html = page(["a", "b"], "series=b&range=1h&match=x")
+    assert.match(html, /href="\/\?series=b&amp;range=1h&amp;match=x" data-name="b"[^>]* aria-current="true"/)
+    assert.notMatch(html, /data-name="a"[^>]* aria-current/)
+    assert.include(html, 'href="/?series=b&amp;match=x" data-range="15m"><span>')
+    assert.include(html, 'data-range="1h" aria-current="true"><span>')
+    assert.include(html, "<title>b · MetricStream</title>")
   })
 
-  it("allows its own script and style by their hashes, and no other", () => {
-    const policy = headers["content-security-policy"]
+  it("says so when there is nothing yet, nothing that matches, and more than it shows", () => {
+    assert.include(page([]), "No events yet")
+    assert.include(page([], "match=x"), "No series matches")
+    assert.include(
+      page(Array.from({ length: limits.series }, (_, index) => `a${index}`)),
+      `the first ${limits.series} `
+    )
+  })
+
+  it("allows the files of this server and nothing of its own but the table of modules", () => {
+    const policy = headers(assets)["content-security-policy"]
     assert.include(policy, "default-src 'none'")
     assert.notInclude(policy, "unsafe")
-    assert.strictEqual(policy.match(/'sha256-/g)?.length, 2)
+    assert.strictEqual(policy.match(/'sha256-/g)?.length, 1)
+    const html = page(["a"])
+    assert.notMatch(html, / style=| on[a-z]+=|<style/)
+    assert.strictEqual(html.match(/<script/g)?.length, 2)
+  })
+
+  it("names only files that are served, and so do its scripts", () => {
+    for (const [, path] of page([]).matchAll(/(?:href|src)="(\/assets\/[^"]+)"/g)) {
+      assert.isTrue(
+        [...assets.files.keys()].some((file) => toPath(assets, file) === path),
+        path
+      )
+    }
+    for (const file of scriptsOf(assets)) {
+      const text = new TextDecoder().decode(assets.files.get(file)!.body)
+      for (const [, specifier = ""] of text.matchAll(/^import .* from "([^"]+)"/gm)) {
+        if (specifier === "uplot") continue
+        assert.isTrue(assets.files.has(posix.join(posix.dirname(file), specifier)), `${file} imports ${specifier}`)
+      }
+    }
+  })
+
+  it("keeps its version while its files are the same", () => {
+    assert.match(assets.version, /^[0-9a-f]{16}$/)
+    assert.strictEqual(readAssets().version, assets.version)
+  })
+})
+
+describe("the door", () => {
+  it("is passed by what the page needs and by probes, and by nothing else that costs more than a refusal", () => {
+    const passes = (url: string) => exempt({ url } as IncomingMessage)
+    for (const url of ["/live", "/live?series=a", "/assets/0/uplot.js", "/livez", "/metrics"])
+      assert.isTrue(passes(url), url)
+    for (const url of ["/", "/events", "/series/a", "/liver", "/live/x", "/assetsx", "/x/assets/"]) {
+      assert.isFalse(passes(url), url)
+    }
+  })
+
+  it("lets the page in first", () => {
+    const of = (method: string, url: string) => priority({ method, url, headers: {} } as IncomingMessage)
+    assert.deepStrictEqual(
+      [of("GET", "/?series=a"), of("POST", "/events"), of("GET", "/series/a")],
+      ["critical", "normal", "normal"]
+    )
   })
 })
 
@@ -52,6 +123,9 @@ describe("formatValue", () => {
         ["net_bytes_per_second", 10],
         ["cpu_percent", 12.345],
         ["wait_seconds", 0.25],
+        ["wait_seconds", 0.0000125],
+        ["wait_seconds", -90.5],
+        ["orders_per_second", 12.34567],
         ["plain", 1234.5678],
         ["plain", 0.000001],
         ["plain", 1e300],
@@ -64,7 +138,10 @@ describe("formatValue", () => {
       "-3 GiB",
       "10 B/s",
       "12.3 %",
-      "0.25 s",
+      "250 ms",
+      "12.5 µs",
+      "-90.5 s",
+      "12.35/s",
       "1,234.5678",
       "1.00e-6",
       "1.00e+300",
@@ -84,8 +161,15 @@ describe("formatAge", () => {
 describe("sparkline", () => {
   it("draws any finite values", () => {
     assert.strictEqual(sparkline([]), "")
-    assert.strictEqual(sparkline([5, 5]), "▁▁")
-    assert.strictEqual(sparkline([0, 1, 2, 3, 4, 5, 6, 7]), "▁▂▃▄▅▆▇█")
-    assert.strictEqual(sparkline([-1.7e308, 0, 1.7e308]), "▁▅█")
+    assert.strictEqual(sparkline([5, 5]), "M0 10L120 10")
+    assert.strictEqual(sparkline([0, 1, 4]), "M0 19L60 14.5L120 1")
+    assert.strictEqual(sparkline([-1.7e308, 0, 1.7e308]), "M0 19L60 10L120 1")
+  })
+})
+
+describe("breakName", () => {
+  it("lets a name break behind its parts", () => {
+    assert.strictEqual(breakName("a.b_c"), "a.<wbr>b_<wbr>c")
+    assert.strictEqual(breakName("a_<b>"), "a_&lt;b&gt;")
   })
 })

@@ -99,8 +99,12 @@ describe("seriesQuery", () => {
 describe("listQuery", () => {
   it.effect("reads where a page begins and how long it is", () =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(yield* listQuery({}), { after: "", limit: limits.list })
-      assert.deepStrictEqual(yield* listQuery({ after: "a", limit: "1" }), { after: "a", limit: 1 })
+      assert.deepStrictEqual(yield* listQuery({}), { after: "", limit: limits.list, match: "" })
+      assert.deepStrictEqual(yield* listQuery({ after: "a", limit: "1", match: "b" }), {
+        after: "a",
+        limit: 1,
+        match: "b"
+      })
       for (const limit of ["0", "-1", "x", `${limits.list + 1}`]) {
         assert.strictEqual(yield* refusedParameter(listQuery({ limit })), "limit")
       }

@@ -205,7 +205,7 @@ layer(Running.layer, { excludeTestServices: true })("MetricStream", (it) => {
         assert.strictEqual(status, 200)
         assert.match(headers.get("content-type")!, /^text\/html/)
         assert.include(headers.get("content-security-policy")!, "default-src 'none'")
-        assert.include(text, "page.speed_percent</a>")
+        assert.include(text, 'data-name="page.speed_percent"')
         assert.include(text, "12.5 %")
       })
     )

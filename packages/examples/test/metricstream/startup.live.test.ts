@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { temporaryFolder } from "./support/files.ts"
-import { failToStart, getJson, start } from "./support/server.ts"
+import { failToStart, getJson, request, start } from "./support/server.ts"
 
 const databasePath = Effect.map(temporaryFolder, (folder) => join(folder, "new", "folder", "metricstream.db"))
 
@@ -43,12 +43,17 @@ describe("MetricStream at its start", () => {
       const folder = yield* temporaryFolder
       const text = join(folder, "text.db")
       writeFileSync(text, "this is not a database".repeat(100))
-      for (const [variable, value] of [
+      const wrong = [
         ["PORT", "abc"],
         ["PORT", "65536"],
         ["PORT", yield* takenPort],
         ["HOST", "192.0.2.1"],
         ["METRICSTREAM_RATE_LIMIT", "0"],
+        ["METRICSTREAM_RETENTION", "30"],
+        ["METRICSTREAM_RETENTION", "10 millis"],
+        ["METRICSTREAM_MAX_SIZE", "big"],
+        ["METRICSTREAM_MAX_SIZE", "1 MB"],
+        ["METRICSTREAM_MAX_SERIES", "Infinity"],
         ["METRICSTREAM_SAMPLER", "maybe"],
         ["METRICSTREAM_DB", text],
         ["METRICSTREAM_DB", folder],
@@ -56,13 +61,41 @@ describe("MetricStream at its start", () => {
         ["METRICSTREAM_DB", "/proc/none/metricstream.db"],
         ["SPILLWAY_HTTP_MAX_CONNECTIONS", "many"],
         ["SPILLWAY_HTTP_DRAIN_TIMEOUT", "soon"]
-      ] as const) {
+      ] as const
+      const attempt = Effect.fnUntraced(function* ([variable, value]: (typeof wrong)[number]) {
         const environment = { METRICSTREAM_DB: join(folder, "metricstream.db"), [variable]: value }
         const { code, errors, output } = yield* failToStart(environment)
         assert.strictEqual(code, 1, `${variable}=${value}`)
         assert.match(errors, new RegExp(`^${variable}: [^\\n]+\\n$`), `${variable}=${value}`)
         assert.strictEqual(output, "")
-      }
+      })
+      yield* Effect.forEach(wrong, attempt, { concurrency: 3 })
+    })
+  )
+
+  it.live("prints its help and its version, and exits with 2 for an argument that it does not know", () =>
+    Effect.gen(function* () {
+      const help = yield* failToStart({ PORT: "abc" }, ["--help"])
+      assert.deepStrictEqual([help.code, help.errors], [0, ""])
+      assert.include(help.output, "--max-size")
+      const version = yield* failToStart({}, ["--version"])
+      assert.deepStrictEqual([version.code, version.errors], [0, ""])
+      assert.match(version.output, /^MetricStream \d+\.\d+\.\d+ \(Node.js .+, SQLite .+\)\n$/)
+      const wrong = yield* failToStart({}, ["--prot", "3"])
+      assert.deepStrictEqual([wrong.code, wrong.output], [2, ""])
+      assert.strictEqual(wrong.errors, "Unknown option '--prot'; --help lists what may be set\n")
+    })
+  )
+
+  it.live("takes flags for its variables, before those of the environment", () =>
+    Effect.gen(function* () {
+      const database = yield* databasePath
+      const { port, url } = yield* start("unused.db", { PORT: "1" }, ["--port", "0", "--db", database])
+      assert.notStrictEqual(port, 1)
+      assert.isTrue(existsSync(database))
+      assert.strictEqual((yield* request(`${url}/livez`)).status, 200)
+      const wrong = yield* failToStart({}, ["--max-size", "big", "--db", database])
+      assert.match(wrong.errors, /^METRICSTREAM_MAX_SIZE: [^\n]+, got "big"; the default is "1 GiB"\n$/)
     })
   )
 
@@ -113,6 +146,7 @@ describe("sampler", () => {
         const [first] = samplersOf(url)
         process.kill(Number(first), "SIGKILL")
         yield* eventually(() => samplersOf(url).some((pid) => pid !== first))
+        assert.include((yield* request(`${url}/metrics`)).text, "metricstream_sampler_restarts_total 1\n")
         yield* end("SIGKILL")
         yield* eventually(() => samplersOf(url).length === 0)
       })

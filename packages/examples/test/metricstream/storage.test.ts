@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { ColumnsBuilder } from "@spillway/examples/metricstream/storage/columns"
 import { openReader, SeriesUnknown, TooManyEvents } from "@spillway/examples/metricstream/query/reader"
-import { describeFailure, makeWriter, openWriter } from "@spillway/examples/metricstream/storage/writer"
+import { describeFailure } from "@spillway/examples/metricstream/storage/failures"
+import { makeWriter, openWriter } from "@spillway/examples/metricstream/storage/writer"
 import { storedEvents, temporaryFolder, toColumns } from "./support/files.ts"
 
 const databasePath = Effect.map(temporaryFolder, (folder) => join(folder, "new", "metricstream.db"))
@@ -29,6 +31,26 @@ const failureOf = (action: () => void): string | undefined => {
   }
 }
 
+/** A database as the first version made it. */
+const makeVersion1 = (path: string) => {
+  const db = new DatabaseSync(path)
+  db.exec(`
+    CREATE TABLE series (
+      id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, count INTEGER NOT NULL,
+      last_value REAL NOT NULL, last_timestamp INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE events (
+      series_id INTEGER NOT NULL REFERENCES series (id), timestamp INTEGER NOT NULL, sequence INTEGER NOT NULL,
+      value REAL NOT NULL, tags TEXT, PRIMARY KEY (series_id, timestamp, sequence)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO series VALUES (7, 'b', 2, 3, 3000), (4, 'a', 2, 2, 2000);
+    INSERT INTO events VALUES
+      (4, 1000, 1, 1, NULL), (4, 2000, 2, 2, NULL), (7, 2500, 1, 4, NULL), (7, 3000, 2, 3, '{"host":"x"}');
+    PRAGMA journal_mode = WAL;
+    PRAGMA user_version = 1`)
+  db.close()
+}
+
 describe("writer", () => {
   it.effect("stores each event once, in the order of time, numbered in its series", () =>
     Effect.gen(function* () {
@@ -51,6 +73,42 @@ describe("writer", () => {
         { name: "b", timestamp: 1500, sequence: 3, value: 4, tags: null },
         { name: "b", timestamp: 2000, sequence: 1, value: 1, tags: '{"host":"x"}' }
       ])
+    })
+  )
+
+  it.effect("makes no more series than it may, and then stores of a group what makes none too many", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      const writer = yield* Effect.acquireRelease(
+        Effect.sync(() => openWriter(path, { maxSeries: 2 })),
+        ({ close }) => Effect.sync(close)
+      )
+      const builder = new ColumnsBuilder()
+      const request = (...names: ReadonlyArray<string>) =>
+        builder.add(
+          names.map((name) => ({ name, value: 1 })),
+          0
+        )
+      request("a")
+      request("a", "b", "c", "c")
+      request("b")
+      assert.deepStrictEqual(writer.append(builder.build()), Uint32Array.of(3, 4))
+      assert.deepStrictEqual(
+        storedEvents(path).map(({ name, sequence }) => [name, sequence]),
+        [
+          ["a", 1],
+          ["b", 1]
+        ]
+      )
+      assert.deepStrictEqual(
+        writer.append(
+          toColumns([
+            { name: "b", value: 2 },
+            { name: "a", value: 2 }
+          ])
+        ),
+        new Uint32Array()
+      )
     })
   )
 
@@ -127,6 +185,72 @@ describe("writer", () => {
       )
     })
   )
+
+  it.effect("brings a database of the first version to the present one, and lets its file shrink", () =>
+    Effect.gen(function* () {
+      const path = join(yield* temporaryFolder, "metricstream.db")
+      makeVersion1(path)
+      const writer = yield* writerOf(path)
+      writer.append(toColumns([{ name: "a", value: 4, timestamp: 500 }]))
+      const reader = yield* readerOf(path)
+      assert.deepStrictEqual(reader.list("", 10, 2), [
+        { name: "a", count: 3, lastValue: 2, lastTimestamp: 2000, recent: Float64Array.of(1, 2) },
+        { name: "b", count: 2, lastValue: 3, lastTimestamp: 3000, recent: Float64Array.of(4, 3) }
+      ])
+      const db = new DatabaseSync(path, { readOnly: true })
+      assert.deepStrictEqual(
+        db
+          .prepare("SELECT name, stored, first_timestamp FROM series ORDER BY name")
+          .all()
+          .map((row) => ({ ...row })),
+        [
+          { name: "a", stored: 3, first_timestamp: 500 },
+          { name: "b", stored: 2, first_timestamp: 2500 }
+        ]
+      )
+      assert.deepStrictEqual({ ...db.prepare("PRAGMA auto_vacuum").get() }, { auto_vacuum: 2 })
+      assert.deepStrictEqual(db.prepare("PRAGMA foreign_key_check").all(), [])
+      assert.deepStrictEqual(
+        storedEvents(path).map(({ sequence }) => sequence),
+        [3, 1, 2, 1, 2]
+      )
+      db.close()
+    })
+  )
+
+  it.effect("does not rebuild a large database, which reuses its space only", () =>
+    Effect.gen(function* () {
+      const path = join(yield* temporaryFolder, "metricstream.db")
+      makeVersion1(path)
+      const db = new DatabaseSync(path)
+      db.exec("CREATE TABLE large (bytes BLOB); INSERT INTO large VALUES (zeroblob(70000000))")
+      db.close()
+      const writer = yield* writerOf(path)
+      const policy = { keepFrom: 0, maxBytes: Infinity, now: 0, budget: 10 }
+      new DatabaseSync(path).exec("DELETE FROM large")
+      const { freeBytes, more } = writer.retain(policy)
+      assert.isAbove(freeBytes, 69_000_000)
+      assert.isFalse(more)
+    })
+  )
+
+  it("makes the tables that the README describes", () => {
+    const readme = readFileSync(new URL("../../src/metricstream/README.md", import.meta.url), "utf8")
+    const db = new DatabaseSync(":memory:")
+    makeWriter(db)
+    for (const table of ["series", "events"]) {
+      const [, described = ""] = readme.split(`| \`${table}\` | |`)
+      const rows = described.split("\n\n")[0]!.matchAll(/^\| `(\w+)` \| (\w+) \|/gm)
+      assert.deepStrictEqual(
+        [...rows].map(([, name, type]) => [name, type]),
+        db
+          .prepare(`PRAGMA table_info(${table})`)
+          .all()
+          .map(({ name, type }) => [name, type])
+      )
+    }
+    db.close()
+  })
 
   it.effect("refuses a database of a newer program", () =>
     Effect.gen(function* () {
@@ -209,6 +333,29 @@ describe("reader", () => {
       assert.throws(() => reader.aggregate("c", range, ["count"], 10, never), SeriesUnknown)
       assert.throws(() => reader.aggregate("a", range, ["count"], 2999, never), TooManyEvents)
       assert.strictEqual(reader.aggregate("a", range, ["count"], 3000, never)[0]![0], 1000)
+    })
+  )
+
+  it.effect("reads a long range in several snapshots, and each event once", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      const writer = yield* writerOf(path)
+      const at = (timestamp: number) => ({ name: "a", value: timestamp, timestamp })
+      // Many of one millisecond: a snapshot ends amid them.
+      writer.append(toColumns(Array.from({ length: 5000 }, (_, index) => at(Math.floor(index / 2500)))))
+      const reader = yield* readerOf(path)
+      let asked = 0
+      const pauseOnce = () => {
+        if (asked++ !== 0) return false
+        writer.append(toColumns([at(2), at(0)]))
+        const until = performance.now() + 120
+        while (performance.now() < until);
+        return false
+      }
+      const range = { from: 0, to: 10, step: 1 }
+      const [count] = reader.aggregate("a", range, ["count"], 10_000, pauseOnce)
+      // Both were stored meanwhile, and lie ahead of what had been read.
+      assert.deepStrictEqual(Array.from(count!.subarray(0, 3)), [2501, 2500, 1])
     })
   )
 

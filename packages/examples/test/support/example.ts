@@ -6,11 +6,11 @@ import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 
 /** Starts an example, waits for its URL, and ends it with the scope as a supervisor would: it must exit with 0. */
-export const start = (example: string, env: Record<string, string> = {}) =>
+export const start = (example: string, env: Record<string, string> = {}, args: ReadonlyArray<string> = []) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const file = new URL(`../../src/${example}`, import.meta.url).pathname
-      const child = spawn(process.execPath, [file], {
+      const child = spawn(process.execPath, [file, ...args], {
         env: { ...process.env, PORT: "0", ...env },
         stdio: ["ignore", "pipe", "inherit"]
       })

@@ -11,16 +11,23 @@ const escapes: Readonly<Record<string, string>> = {
 /** Makes text safe to stand in an element or in a quoted attribute. */
 export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => escapes[character]!)
 
-const bars = "▁▂▃▄▅▆▇█"
+/** Escapes the name of a series, which may then break where one of its parts ends. */
+export const breakName = (name: string): string => escapeHtml(name).replace(/[_.\-/:](?=\w)/g, "$&<wbr>")
 
-/** Draws values as a line of bars, the least as the lowest and the greatest as the highest. */
+/** The size of a sparkline, in the units of its path. */
+export const spark = { width: 120, height: 20 } as const
+
+/** Draws values as the path of an SVG: a line from the least, at the bottom, to the greatest, at the top. */
 export const sparkline = (values: Iterable<number>): string => {
   const all = [...values]
   // Halved, because the span of two finite numbers need not be finite.
   const least = Math.min(...all) / 2
   const span = Math.max(...all) / 2 - least
-  const share = (value: number) => (span === 0 ? 0 : (value / 2 - least) / span)
-  return all.map((value) => bars[Math.min(bars.length - 1, Math.floor(share(value) * bars.length))]).join("")
+  const inner = spark.height - 2
+  const x = (index: number) => Math.round((index / Math.max(1, all.length - 1)) * spark.width)
+  const y = (value: number) =>
+    Math.round((1 + inner - (span === 0 ? 0.5 : (value / 2 - least) / span) * inner) * 10) / 10
+  return all.map((value, index) => `${index === 0 ? "M" : "L"}${x(index)} ${y(value)}`).join("")
 }
 
 const binaryPrefixes = ["", "Ki", "Mi", "Gi", "Ti", "Pi"]
@@ -40,18 +47,33 @@ const bytes = (value: number): string => {
   return `${short(Number((value / 1024 ** power).toPrecision(4)))} ${binaryPrefixes[power]}B`
 }
 
+const perSecond = (value: number): string => `${short(Number(value.toPrecision(4)))}/s`
+
+const seconds = (value: number): string => {
+  const magnitude = Math.abs(value)
+  if (magnitude >= 1 || magnitude === 0) return `${short(Number(value.toPrecision(4)))} s`
+  return magnitude >= 1e-3
+    ? `${short(Number((value * 1e3).toPrecision(3)))} ms`
+    : `${short(Number((value * 1e6).toPrecision(3)))} µs`
+}
+
 /** The units, by how the name of a series ends, as is the custom of Prometheus. */
 const units: ReadonlyArray<readonly [ending: string, format: (value: number) => string]> = [
   ["_bytes_per_second", (value) => `${bytes(value)}/s`],
+  ["_per_second", perSecond],
   ["_bytes", bytes],
   ["_percent", (value) => `${short(Number(value.toFixed(1)))} %`],
-  ["_seconds", (value) => `${short(value)} s`],
+  ["_seconds", seconds],
   ["_celsius", (value) => `${short(value)} °C`]
 ]
 
 /** A value with its unit. */
 export const formatValue = (name: string, value: number): string =>
   (units.find(([ending]) => name.endsWith(ending))?.[1] ?? short)(value)
+
+/** A number of events. */
+export const formatCount = (count: number): string =>
+  `${count.toLocaleString("en-US")} ${count === 1 ? "event" : "events"}`
 
 /** How long ago something was: "now", "12 s ago". Times to come are given as such. */
 export const formatAge = (timestamp: number, now: number): string => {

@@ -1,17 +1,31 @@
-/** The page for people: every series with its latest values. Rendered here; a few lines of script fetch it again and swap it in. */
+/**
+ * The page for people: the server's own figures, and every series with its percentiles.
+ *
+ * What is known when it is asked for is rendered here, so that it can be read before any script has run, and nothing moves when one has. The
+ * charts are drawn by the browser (`browser/`).
+ */
 import { createHash } from "node:crypto"
 import type { Summary } from "../query/queries.ts"
-import { escapeHtml, formatAge, formatValue, sparkline } from "./format.ts"
+import { ranges, rangeOf, toHref } from "./address.ts"
+import type { Address } from "./address.ts"
+import { chartLibrary, icon, mainScript, scriptsOf, styles, toPath } from "./assets.ts"
+import type { Assets } from "./assets.ts"
+import { cards } from "./cards.ts"
+import type { Card } from "./cards.ts"
+import { breakName, escapeHtml, formatAge, formatCount, formatValue, spark, sparkline } from "./format.ts"
 
 /** What the page shows at most. */
 export const limits = {
-  /** Series, by name. */
-  series: 500,
-  /** Latest values in the line of bars. */
+  /** Series, by name. The search finds the others. */
+  series: 200,
+  /** Latest values in the sparkline. */
   recent: 30
 } as const
 
 export interface Model {
+  readonly assets: Assets
+  readonly address: Address
+  /** Those that match what the address says. */
   readonly series: ReadonlyArray<Summary>
   /** The present time in milliseconds since 1970. */
   readonly now: number
@@ -19,121 +33,186 @@ export interface Model {
   readonly host: string
 }
 
-const style = `
-:root { color-scheme: light dark; --line: light-dark(#e3e3de, #33383d); --dim: light-dark(#666c72, #98a0a8); --accent: light-dark(#0b6e8a, #62c4dd) }
-* { box-sizing: border-box }
-body { margin: 0 auto; max-width: 68rem; padding: 1.25rem 1rem 3rem; font: 1rem/1.45 system-ui, sans-serif; color: light-dark(#1c2126, #e6e9ec); background: light-dark(#fcfcfa, #15181b) }
-header { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 1rem; margin-bottom: 1rem }
-h1 { font-size: 1.4rem; margin: 0 }
-h2 { font-size: 1rem; margin: 2rem 0 .4rem }
-p { margin: .3rem 0 }
-p, .dim { color: var(--dim) }
-a { color: inherit; text-decoration-color: var(--line); text-underline-offset: .2em; overflow-wrap: anywhere }
-a:hover { color: var(--accent) }
-table { width: 100%; border-collapse: collapse }
-th { text-align: left; font-weight: 500; font-size: .85rem; color: var(--dim) }
-th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline }
-.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
-td.value { font-weight: 600 }
-.bars { font-family: ui-monospace, monospace; white-space: nowrap; letter-spacing: -.05em; color: var(--accent) }
-pre { overflow-x: auto; padding: .75rem; margin: .4rem 0; border: 1px solid var(--line); border-radius: .4rem; font-size: .85rem }
-.stale .value, .stale .bars { opacity: .45 }
-#lost { color: light-dark(#a03000, #ff9a66) }
-@media (max-width: 44rem) {
-  thead { display: none }
-  tr { display: grid; grid-template-columns: 1fr auto; padding: .45rem 0; border-bottom: 1px solid var(--line) }
-  td { border: 0; padding: 0 }
-  .bars { grid-area: 2 / 1; overflow: hidden; font-size: .75rem }
-  td.value { grid-area: 1 / 2; padding-left: 1rem }
-  td.age { grid-area: 2 / 2; font-size: .85rem }
-  td.count { display: none }
-}
-`
-
-const script = `
-const refresh = async () => {
-  if (document.hidden) return
-  let text
-  try {
-    const response = await fetch(location.href, { signal: AbortSignal.timeout(5000) })
-    if (response.ok) text = await response.text()
-  } catch {}
-  document.getElementById("lost").hidden = text !== undefined
-  if (text === undefined) return
-  const fresh = new DOMParser().parseFromString(text, "text/html")
-  for (const id of ["totals", "series"]) document.getElementById(id).replaceWith(fresh.getElementById(id))
-}
-const loop = () => refresh().finally(() => setTimeout(loop, 2000))
-setTimeout(loop, 2000)
-document.addEventListener("visibilitychange", refresh)
-`
+/** What lets the browser find uPlot by its name. The only script in the page itself, and no more than a table. */
+const importMap = (assets: Assets): string => JSON.stringify({ imports: { uplot: toPath(assets, chartLibrary) } })
 
 const hash = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`
 
-/** Only the style and the script of this file are allowed to be in the page, and only this server to be asked. */
-export const headers = {
-  "content-security-policy": `default-src 'none'; style-src ${hash(style)}; script-src ${hash(script)}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+/** Nothing is allowed in the page but what comes from this server, and no script or style in it but the table above. */
+export const headers = (assets: Assets) => ({
+  "content-security-policy": [
+    "default-src 'none'",
+    "style-src 'self'",
+    `script-src 'self' ${hash(importMap(assets))}`,
+    "connect-src 'self'",
+    "img-src 'self'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'none'"
+  ].join("; "),
   "x-content-type-options": "nosniff",
+  "referrer-policy": "same-origin",
   "cache-control": "no-store"
-}
+})
 
-/** A series whose latest event is older than this is shown faded. */
+/** A series whose latest event is older than this is shown faded, in milliseconds. */
 const staleAfter = 60_000
 
-const row = ({ count, lastTimestamp, lastValue, name, recent }: Summary, now: number): string =>
-  `<tr${now - lastTimestamp > staleAfter ? ' class="stale"' : ""}>
-<td><a href="/series/${escapeHtml(encodeURIComponent(name))}">${escapeHtml(name)}</a></td>
-<td class="bars" aria-hidden="true">${sparkline(recent)}</td>
-<td class="number value">${escapeHtml(formatValue(name, lastValue))}</td>
-<td class="number age dim">${formatAge(lastTimestamp, now)}</td>
-<td class="number count dim">${count.toLocaleString("en-US")}</td>
-</tr>`
-
-const table = ({ now, series }: Model): string =>
-  series.length === 0
-    ? `<p id="series">No events yet.</p>`
-    : `<table id="series">
-<thead><tr><th>Series</th><th>Last ${limits.recent} values</th><th class="number">Latest</th><th class="number">When</th><th class="number">Events</th></tr></thead>
-<tbody>
-${series.map((summary) => row(summary, now)).join("\n")}
-</tbody>
-</table>`
-
-const totals = ({ series }: Model): string => {
-  const events = series.reduce((sum, { count }) => sum + count, 0)
-  const many = series.length === limits.series ? `the first ${limits.series}` : series.length
-  return `<span id="totals" class="dim">${many} series, ${events.toLocaleString("en-US")} events</span>`
+const row = ({ count, lastTimestamp, lastValue, name, recent }: Summary, { address, now }: Model): string => {
+  const attributes = [
+    `class="row${now - lastTimestamp > staleAfter ? " stale" : ""}"`,
+    `href="${escapeHtml(toHref({ ...address, series: name, zoom: undefined }))}"`,
+    `data-name="${escapeHtml(name)}"`,
+    `data-count="${count}"`,
+    `data-time="${lastTimestamp}"`,
+    `data-recent="${Array.from(recent, (value) => Number(value.toPrecision(4))).join(" ")}"`,
+    ...(name === address.series ? ['aria-current="true"'] : [])
+  ]
+  return `<li><a ${attributes.join(" ")}>
+<span class="line"><span class="name">${breakName(name)}</span> <span class="value">${escapeHtml(formatValue(name, lastValue))}</span></span>
+<span class="line"><svg class="spark" viewBox="0 0 ${spark.width} ${spark.height}" preserveAspectRatio="none" aria-hidden="true"><path d="${sparkline(recent)}"/></svg> <span class="facts"><span class="age">${formatAge(lastTimestamp, now)}</span> · <span class="count">${formatCount(count)}</span></span></span>
+</a></li>`
 }
 
-/** Renders the page. Everything that came from a client is escaped. */
-export const render = (model: Model): string => {
-  const origin = `http://${model.host}`
-  const example = `curl -H 'content-type: application/json' -d '{"name":"room.temperature_celsius","value":21.5}' ${origin}/events`
-  return `<!doctype html>
-<html lang="en">
-<head>
+const rows = (model: Model): string => {
+  const { address, series } = model
+  if (series.length > 0) return `<ul id="rows">${series.map((summary) => row(summary, model)).join("\n")}</ul>`
+  return `<ul id="rows"><li class="none">${address.match === "" ? "No events yet. Send some: see below." : "No series matches."}</li></ul>`
+}
+
+const totals = ({ address, series }: Model): string => {
+  const many = series.length === limits.series ? `the first ${limits.series}` : series.length
+  const kind = address.match === "" ? "series" : "series match"
+  return `<p id="totals">${many} ${kind}${series.length === limits.series ? ": search for others" : ""}</p>`
+}
+
+const legend = ({ lines }: Card): string =>
+  lines
+    .map(
+      ({ color, figure, label }) =>
+        `<li><i class="swatch ${color}"></i>${label} <b class="figure" data-figure="${figure}">–</b></li>`
+    )
+    .join("")
+
+/** Reads and zooms by keyboard: an application, whose keys a screen reader leaves to it. */
+const plot = (label: string, about: string = ""): string =>
+  `<div class="plot" tabindex="0" role="application" aria-roledescription="chart" aria-label="${escapeHtml(label)}" aria-describedby="${about}keys"></div>`
+
+const card = (card: Card): string => `<figure class="card" id="card-${card.id}">
+<figcaption><h3 title="${card.about}">${card.title}</h3><span class="at"></span></figcaption>
+<p class="unseen" id="about-${card.id}">${card.about}</p>
+<ul class="legend">${legend(card)}</ul>
+${plot(`${card.title}: waiting for the first values`, `about-${card.id} `)}
+</figure>`
+
+const toolbar = `<div class="tools" role="group" aria-label="Zoom">
+<button type="button" data-action="zoom-in" aria-label="Zoom in" title="Zoom in (+)">+</button><button type="button" data-action="zoom-out" aria-label="Zoom out" title="Zoom out (-)">−</button><button type="button" data-action="reset" aria-disabled="true" title="Back to the present (Esc)">Reset</button>
+</div>`
+
+const spans = [
+  [60_000, "1 min"],
+  [300_000, "5 min"],
+  [900_000, "15 min"]
+] as const
+
+const spanChoice = spans
+  .map(
+    ([millis, title]) =>
+      `<label><input type="radio" name="span" value="${millis}"${millis === 300_000 ? " checked" : ""}><span>${title}</span></label>`
+  )
+  .join("")
+
+const server = `<section id="server" aria-labelledby="server-title">
+<header><h2 id="server-title">This server</h2>
+<fieldset class="choice"><legend class="unseen">Time shown</legend>${spanChoice}</fieldset>
+${toolbar}</header>
+<div class="cards">${cards.map(card).join("\n")}</div>
+</section>`
+
+const percentiles = [
+  ["p50", "main"],
+  ["p90", "third"],
+  ["p99", "second"]
+] as const
+
+const facts = ["min", "avg", "max", "count"] as const
+
+const chosen = ({
+  address
+}: Model): string => `<section id="chosen" aria-labelledby="chosen-title"${address.series === "" ? " hidden" : ""}>
+<header><h2 id="chosen-title">${escapeHtml(address.series)}</h2><b id="latest"></b>
+<nav class="choice" aria-label="Range">${ranges
+  .map((range) => {
+    const isCurrent = range === rangeOf(address) && address.zoom === undefined
+    const href = escapeHtml(toHref({ ...address, range: range.name, zoom: undefined }))
+    return `<a href="${href}" data-range="${range.name}"${isCurrent ? ' aria-current="true"' : ""}><span>${range.title}</span></a>`
+  })
+  .join("")}</nav>
+${toolbar}</header>
+<figure class="card">
+<figcaption>
+<ul class="legend">${percentiles
+  .map(([name, color]) => `<li><i class="swatch ${color}"></i>${name} <b class="figure" data-of="${name}">–</b></li>`)
+  .join("")}<li><i class="swatch band"></i>min–max</li></ul><span class="at"></span></figcaption>
+<ul class="legend">${facts.map((name) => `<li>${name} <b class="figure" data-of="${name}">–</b></li>`).join("")}</ul>
+${plot(address.series)}
+<p class="note" role="status"></p>
+</figure>
+</section>`
+
+const list = (model: Model): string => `<section id="list" aria-labelledby="list-title">
+<header><h2 id="list-title">Series</h2>${totals(model)}</header>
+<form role="search" action="/"><input type="search" name="match" value="${escapeHtml(model.address.match)}" placeholder="Search by name" aria-label="Search series by name" maxlength="255" autocomplete="off" spellcheck="false"></form>
+${rows(model)}
+</section>`
+
+const help = ({ host }: Model): string => {
+  const example = `curl -H 'content-type: application/json' -d '{"name":"room.temperature_celsius","value":21.5}' http://${host}/events`
+  return `<section id="help" aria-labelledby="help-title">
+<h2 id="help-title">Send your own</h2>
+<pre tabindex="0"><code>${escapeHtml(example)}</code></pre>
+<p>One event, an array of events, or lines of events as <code>application/x-ndjson</code>. An event has a <code>name</code>, a numeric
+<code>value</code>, and if you like a <code>timestamp</code> in milliseconds and <code>tags</code>. 202 means that it is on the disk.
+An OpenTelemetry SDK can send to <code>/v1/metrics</code>.
+Ask with <code>/series/NAME?from=-1h&amp;step=1m&amp;agg=avg,p99</code>; <a href="/series">/series</a> lists all, <a href="/metrics">/metrics</a> is for Prometheus.</p>
+<p id="keys">On a chart: drag to zoom, double-click to reset. By keyboard: <kbd>←</kbd> <kbd>→</kbd> read values, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>Page Up</kbd> <kbd>Page Down</kbd> move, <kbd>Esc</kbd> resets.</p>
+</section>`
+}
+
+const head = ({ address, assets }: Model): string => `<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>MetricStream</title>
-<style>${style}</style>
-</head>
+<meta name="color-scheme" content="light dark">
+<title>${address.series === "" ? "MetricStream" : `${escapeHtml(address.series)} · MetricStream`}</title>
+<link rel="icon" type="image/svg+xml" href="${toPath(assets, icon)}">
+${styles.map((path) => `<link rel="stylesheet" href="${toPath(assets, path)}">`).join("\n")}
+<script type="importmap">${importMap(assets)}</script>
+${scriptsOf(assets)
+  .map((path) => `<link rel="modulepreload" href="${toPath(assets, path)}">`)
+  .join("\n")}
+<script type="module" src="${toPath(assets, mainScript)}"></script>
+</head>`
+
+/** Renders the page. Everything that came from a client is escaped. */
+export const render = (model: Model): string => `<!doctype html>
+<html lang="en" data-version="${model.assets.version}">
+${head(model)}
 <body>
-<header>
-<h1>MetricStream</h1>
-${totals(model)}
-<span id="lost" role="status" hidden>No answer from the server; trying again.</span>
+<header id="top">
+<img src="${toPath(model.assets, icon)}" alt="" width="28" height="28"><h1>MetricStream</h1>
+<p id="status" role="status" data-state="connecting">Connecting…</p>
+<button type="button" id="pause" aria-pressed="false">Pause</button>
 </header>
+<noscript><p class="note">The charts need JavaScript. The list below does not.</p></noscript>
 <main>
-${table(model)}
+${server}
+<div id="explore">
+${chosen(model)}
+${list(model)}
+</div>
+${help(model)}
 </main>
-<h2>Send your own</h2>
-<pre><code>${escapeHtml(example)}</code></pre>
-<p>One event, an array of events, or lines of events as <code>application/x-ndjson</code>. An event has a <code>name</code>, a numeric
-<code>value</code>, and if you like a <code>timestamp</code> in milliseconds and <code>tags</code>. 202 means that it is on the disk.</p>
-<h2>Ask</h2>
-<p><a href="/series">/series</a> lists all; <code>/series/NAME?from=-1h&amp;step=1m&amp;agg=avg,p99</code> aggregates one.</p>
-<script>${script}</script>
+<p id="announcer" class="unseen" aria-live="polite"></p>
 </body>
 </html>
 `
-}

@@ -3,6 +3,7 @@ import * as Problem from "@spillway/http/Problem"
 import * as Effect from "effect/Effect"
 import { aggregationNames, bucketCount } from "./aggregation.ts"
 import type { Aggregation, Range } from "./aggregation.ts"
+import type { Visit } from "../live/live.ts"
 import { limits } from "./limits.ts"
 
 /** What `GET /series/:name` asks for. */
@@ -15,6 +16,8 @@ export interface ListQuery {
   /** The name that the page begins after. */
   readonly after: string
   readonly limit: number
+  /** What the names contain, in any case of letters. Empty for all. */
+  readonly match: string
 }
 
 type Parameters = Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
@@ -48,10 +51,14 @@ const parseDuration = (text: string): number | undefined => {
   return millis <= longest ? millis : undefined
 }
 
+/** Whole milliseconds since 1970. */
+const parseInstant = (text: string): number | undefined =>
+  /^\d{1,16}$/.test(text) && Number(text) <= latest ? Number(text) : undefined
+
 /** A point in time: milliseconds since 1970, `now`, or before now, as `-1h`. */
 const parseTime = (text: string, now: number): number | undefined => {
   if (text === "now") return now
-  if (!text.startsWith("-")) return /^\d{1,16}$/.test(text) && Number(text) <= latest ? Number(text) : undefined
+  if (!text.startsWith("-")) return parseInstant(text)
   const ago = parseDuration(text.slice(1))
   return ago === undefined ? undefined : now - ago
 }
@@ -117,12 +124,36 @@ export const seriesQuery = Effect.fnUntraced(function* (parameters: Parameters, 
   return query
 })
 
-/** Reads `after` and `limit`. */
+/** Reads `after`, `limit` and `match`. */
 export const listQuery = Effect.fnUntraced(function* (parameters: Parameters) {
   const limit = yield* parsed(parameters, "limit", `a whole number from 1 to ${limits.list}`, (text) => {
     const value = /^\d{1,9}$/.test(text) ? Number(text) : 0
     return value >= 1 && value <= limits.list ? value : undefined
   })
-  const query: ListQuery = { after: (yield* single(parameters, "after")) ?? "", limit: limit ?? limits.list }
+  const query: ListQuery = {
+    after: (yield* single(parameters, "after")) ?? "",
+    limit: limit ?? limits.list,
+    match: (yield* single(parameters, "match")) ?? ""
+  }
   return query
+})
+
+/**
+ * Reads what a viewer of the live page wants: `series` and `step`, the series that it watches and the length of its buckets. `Last-Event-ID`
+ * is the time of the last point that it has; one that is no time is nothing to fail for.
+ */
+export const liveQuery = Effect.fnUntraced(function* (parameters: Parameters, lastEventId: string = "") {
+  const name = yield* single(parameters, "series")
+  const step = yield* parsed(parameters, "step", "a duration from 1s to 30d", (text) => {
+    const millis = parseDuration(text) ?? 0
+    return millis >= 1000 && millis <= 30 * millisOf["d"]! ? millis : undefined
+  })
+  if (name !== undefined && step === undefined) {
+    return yield* badParameter("step", "say how long the buckets of the series are")
+  }
+  const visit: Visit = {
+    after: parseInstant(lastEventId),
+    watched: name === undefined || step === undefined ? undefined : { name, step }
+  }
+  return visit
 })

@@ -47,9 +47,9 @@ const Summary = Schema.Struct({
 export type Summary = typeof Summary.Type
 
 export const QueryTasks = RpcGroup.make(
-  /** A page of the series, each with its `recent` latest values. */
+  /** A page of the series whose names contain `match`, each with its `recent` latest values. */
   Rpc.make("list", {
-    payload: { after: Schema.String, limit: Schema.Int, recent: Schema.Int },
+    payload: { after: Schema.String, limit: Schema.Int, recent: Schema.Int, match: Schema.String },
     success: Schema.Array(Summary)
   }),
   /** A column for each aggregation, with an entry for each bucket; `NaN` is what an empty bucket does not have. */

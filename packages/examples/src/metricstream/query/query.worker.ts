@@ -11,7 +11,7 @@ serve<typeof QueryTasks, string>(
   (path) => {
     const { aggregate, list } = (reader = openReader(path))
     return {
-      list: ({ after, limit, recent }) => list(after, limit, recent),
+      list: ({ after, limit, match, recent }) => list(after, limit, recent, match),
       aggregate: ({ agg, name, ...range }, { fail, signal }) => {
         try {
           return aggregate(name, range, agg, limits.events, () => signal.aborted)

@@ -3,10 +3,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import type * as NetAddress from "effect/net/NetAddress"
 import { ChildProcess } from "effect/process"
 import * as Schedule from "effect/Schedule"
 import { fileURLToPath } from "node:url"
+import { samplerRestarts } from "../metrics.ts"
 
 const script = fileURLToPath(new URL("./main.ts", import.meta.url))
 
@@ -38,6 +40,7 @@ export const layer = Layer.effectDiscard(
     const { address } = yield* HttpServer.HttpServer
     yield* runOnce(eventsUrl(address)).pipe(
       Effect.catch((error) => Effect.logWarning("the sampler cannot be started", error)),
+      Effect.andThen(Metric.update(samplerRestarts, 1)),
       Effect.repeat(backoff),
       Effect.forkScoped
     )

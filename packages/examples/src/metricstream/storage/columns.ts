@@ -1,7 +1,7 @@
 /**
  * Events on their way to the storage worker: columns instead of objects.
  *
- * A group of thousands of events crosses to the worker as four typed arrays and the strings that occur in it, each once. That is
+ * A group of thousands of events crosses to the worker as five typed arrays and the strings that occur in it, each once. That is
  * copied in microseconds, where as many objects would take the event loop milliseconds.
  */
 import * as Schema from "effect/Schema"
@@ -13,6 +13,8 @@ export const Columns = Schema.Struct({
   names: Schema.Array(Schema.String),
   /** The distinct sets of tags, as JSON. */
   tagSets: Schema.Array(Schema.String),
+  /** The first row of each request, in ascending order: what is stored together or not at all. */
+  requests: Schema.instanceOf(Uint32Array),
   series: Schema.instanceOf(Uint32Array),
   timestamps: Schema.instanceOf(Float64Array),
   values: Schema.instanceOf(Float64Array),
@@ -21,10 +23,11 @@ export const Columns = Schema.Struct({
 })
 export type Columns = typeof Columns.Type
 
-/** Collects events into columns. */
+/** Collects the events of requests into columns. */
 export class ColumnsBuilder {
   readonly #names = new Map<string, number>()
   readonly #tagSets = new Map<string, number>()
+  readonly #requests: Array<number> = []
   readonly #series: Array<number> = []
   readonly #timestamps: Array<number> = []
   readonly #values: Array<number> = []
@@ -34,22 +37,28 @@ export class ColumnsBuilder {
     return this.#values.length
   }
 
-  /** Adds an event; `now` is its timestamp if it has none. */
-  add(event: Event, now: number): void {
-    this.#series.push(indexOf(this.#names, event.name))
-    this.#timestamps.push(event.timestamp ?? now)
-    this.#values.push(event.value)
-    this.#tags.push(event.tags === undefined ? -1 : indexOf(this.#tagSets, JSON.stringify(event.tags)))
+  /** Adds the events of a request and returns the row of the first; `now` is the timestamp of those that have none. */
+  add(events: ReadonlyArray<Event>, now: number): number {
+    const first = this.size
+    this.#requests.push(first)
+    for (const { name, tags, timestamp, value } of events) {
+      this.#series.push(indexOf(this.#names, name))
+      this.#timestamps.push(timestamp ?? now)
+      this.#values.push(value)
+      this.#tags.push(tags === undefined ? -1 : indexOf(this.#tagSets, JSON.stringify(tags)))
+    }
+    return first
   }
 
   build(): Columns {
     return {
       names: [...this.#names.keys()],
       tagSets: [...this.#tagSets.keys()],
-      series: Uint32Array.from(this.#series),
-      timestamps: Float64Array.from(this.#timestamps),
-      values: Float64Array.from(this.#values),
-      tags: Int32Array.from(this.#tags)
+      requests: new Uint32Array(this.#requests),
+      series: new Uint32Array(this.#series),
+      timestamps: new Float64Array(this.#timestamps),
+      values: new Float64Array(this.#values),
+      tags: new Int32Array(this.#tags)
     }
   }
 }

@@ -2,69 +2,164 @@
 import { existsSync, mkdirSync } from "node:fs"
 import { dirname } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { admit } from "./admission.ts"
 import type { Columns } from "./columns.ts"
+import { checkDisk } from "./disk.ts"
+import { makeRetainer } from "./retainer.ts"
+import type { Retainer } from "./retainer.ts"
 import { migrate } from "./schema.ts"
-
-/** How long a transaction waits for another process's lock on the database, in milliseconds. */
-export const busyTimeout = 1000
+import { busyTimeout, transaction } from "./transaction.ts"
 
 /** The one connection that writes. */
-export interface Writer {
-  /** Stores all events of the columns in one transaction, or none. When it returns they are on the disk. */
-  readonly append: (columns: Columns) => void
-  /** Throws if the database cannot be locked for writing. */
+export interface Writer extends Retainer {
+  /**
+   * Stores in one transaction the events of all requests, except for requests that would make more series than there may be: of these
+   * it stores nothing, and returns the rows whose series are too many. When it returns, the others are on the disk.
+   */
+  readonly append: (columns: Columns) => Uint32Array<ArrayBuffer>
+  /** Throws if the database cannot be locked for writing, or the disk has no room for events. */
   readonly probe: () => void
   /** Moves the write-ahead log into the database and closes it. */
   readonly close: () => void
 }
 
+export interface Options {
+  /**
+   * How many series there may be. An integer from 1, or `Infinity`. Those that are there already stay, and take events, however many.
+   *
+   * @default Infinity
+   */
+  readonly maxSeries?: number | undefined
+}
+
 /** Opens a database for writing, and makes it and its folder if they are not there. */
-export const openWriter = (path: string): Writer => {
+export const openWriter = (path: string, options: Options = {}): Writer => {
   makeFolder(dirname(path))
-  return makeWriter(new DatabaseSync(path, { timeout: busyTimeout }))
+  return makeWriter(new DatabaseSync(path, { timeout: busyTimeout }), options)
+}
+
+/** There is room for fewer new series than a group has. */
+class TooManySeries extends Error {
+  readonly room: number
+  constructor(room: number) {
+    super()
+    this.room = room
+  }
 }
 
 /** Makes a database ready to be written to by this connection. */
-export const makeWriter = (db: DatabaseSync): Writer => {
-  // FULL: a commit returns after its fsync, so what was acknowledged outlives the machine's power, not only the process.
-  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+export const makeWriter = (db: DatabaseSync, { maxSeries = Infinity }: Options = {}): Writer => {
+  // Events are only ever stored under a series that was just written: to look for it again for each of them would find nothing.
+  db.exec("PRAGMA foreign_keys = OFF")
   migrate(db)
-  const upsertSeries = db.prepare(
-    `INSERT INTO series (name, count, last_value, last_timestamp) VALUES (?, ?, ?, ?)
-     ON CONFLICT (name) DO UPDATE SET
-       count = count + excluded.count,
-       last_value = iif(excluded.last_timestamp >= last_timestamp, excluded.last_value, last_value),
-       last_timestamp = max(excluded.last_timestamp, last_timestamp)
-     RETURNING id, count`
-  )
-  const insertEvent = db.prepare(
-    "INSERT INTO events (series_id, timestamp, sequence, value, tags) VALUES (?, ?, ?, ?, ?)"
-  )
-
-  const insertAll = (columns: Columns) => {
-    const { series, tagSets, tags, timestamps, values } = columns
-    const totals = summarize(columns)
-    const ids: Array<number> = []
-    const sequences: Array<number> = []
-    columns.names.forEach((name, index) => {
-      const { count, last } = totals[index]!
-      const row = upsertSeries.get(name, count, values[last]!, timestamps[last]!) as { id: number; count: number }
-      ids.push(row.id)
-      sequences.push(row.count - count)
-    })
-    for (let row = 0; row < values.length; row++) {
-      const index = series[row]!
-      insertEvent.run(ids[index]!, timestamps[row]!, ++sequences[index]!, values[row]!, tagSets[tags[row]!] ?? null)
-    }
+  const none = new Uint32Array()
+  const file = db.location()
+  const retainer = makeRetainer(db)
+  const checkRoom = () => {
+    if (file !== null) checkDisk(dirname(file), () => retainer.sizes().freeBytes)
   }
+  const insertRows = makeInserter(db, maxSeries)
+  const isKnown = db.prepare("SELECT 1 FROM series WHERE name = ?")
+
+  /** The same, when there is not room for all. */
+  const appendAdmitted = (columns: Columns, room: number) =>
+    transaction(db, () => {
+      const admitted = admit(columns, (name) => isKnown.get(name) !== undefined, room)
+      insertRows(admitted.columns)
+      return admitted.refused
+    })
 
   return {
-    append: (columns) => transaction(db, () => insertAll(columns)),
-    probe: () => transaction(db, () => {}),
+    append: (columns) => {
+      checkRoom()
+      try {
+        transaction(db, () => insertRows(columns))
+        return none
+      } catch (error) {
+        if (error instanceof TooManySeries) return appendAdmitted(columns, error.room)
+        throw error
+      }
+    },
+    probe: () => {
+      checkRoom()
+      transaction(db, () => {})
+    },
     close: () => {
       db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
       db.close()
+    },
+    ...retainer
+  }
+}
+
+/** A series as events are added to it. */
+interface Series {
+  readonly id: number
+  /** How many events it has had, these included. */
+  readonly stored: number
+  /** The timestamp of its earliest event so far. */
+  readonly first: number
+}
+
+/** Writes rows within a transaction. Throws `TooManySeries`, to undo the transaction, if they need more series than there may be. */
+const makeInserter = (db: DatabaseSync, maxSeries: number) => {
+  const writeSeries = makeSeriesWriter(db, maxSeries)
+  const insertEvent = db.prepare(
+    "INSERT INTO events (series_id, timestamp, sequence, value, tags) VALUES (?, ?, ?, ?, ?)"
+  )
+  return (columns: Columns): void => {
+    const { series, tagSets, tags, timestamps, values } = columns
+    const totals = summarize(columns)
+    const rows = writeSeries(columns, totals)
+    const sequences = rows.map((row, index) => (row === undefined ? 0 : row.stored - totals[index]!.count))
+    for (let row = 0; row < values.length; row++) {
+      const index = series[row]!
+      const { id } = rows[index]!
+      insertEvent.run(id, timestamps[row]!, ++sequences[index]!, values[row]!, tagSets[tags[row]!] ?? null)
     }
+  }
+}
+
+/** Writes the series of rows, and says what is then known of each name that has rows. */
+const makeSeriesWriter = (db: DatabaseSync, maxSeries: number) => {
+  const update = db.prepare(
+    `UPDATE series SET
+       stored = stored + ?2,
+       count = count + ?2,
+       last_value = iif(?4 >= last_timestamp, ?3, last_value),
+       last_timestamp = max(?4, last_timestamp)
+     WHERE name = ?1 RETURNING id, stored, first_timestamp AS first`
+  )
+  const insert = db.prepare(
+    `INSERT INTO series (name, stored, count, last_value, last_timestamp, first_timestamp) VALUES (?1, ?2, ?2, ?3, ?4, ?5)
+     RETURNING id, stored, first_timestamp AS first`
+  )
+  // Only now and then, so that the index by that column is not written each time.
+  const updateFirst = db.prepare("UPDATE series SET first_timestamp = ? WHERE id = ?")
+  const countSeries = db.prepare("SELECT count(*) AS count FROM series")
+  const checkRoom = (fresh: number) => {
+    if (fresh === 0 || maxSeries === Infinity) return
+    const room = Math.max(0, maxSeries - (countSeries.get() as { readonly count: number }).count)
+    if (fresh > room) throw new TooManySeries(room)
+  }
+
+  return ({ names, timestamps, values }: Columns, totals: Totals): ReadonlyArray<Series | undefined> => {
+    const used = [...names.keys()].filter((name) => totals[name]!.count > 0)
+    const rows: Array<Series | undefined> = names.map(() => undefined)
+    for (const name of used) {
+      const { count, first, last } = totals[name]!
+      const row = update.get(names[name]!, count, values[last]!, timestamps[last]!) as Series | undefined
+      rows[name] = row
+      if (row !== undefined && timestamps[first]! < row.first) updateFirst.run(timestamps[first]!, row.id)
+    }
+    const fresh = used.filter((name) => rows[name] === undefined)
+    checkRoom(fresh.length)
+    for (const name of fresh) {
+      const { count, first, last } = totals[name]!
+      const added = insert.get(names[name]!, count, values[last]!, timestamps[last]!, timestamps[first]!)
+      rows[name] = added as unknown as Series
+    }
+    return rows
   }
 }
 
@@ -75,52 +170,16 @@ const makeFolder = (path: string): void => {
   mkdirSync(path)
 }
 
-const transaction = (db: DatabaseSync, body: () => void): void => {
-  db.exec("BEGIN IMMEDIATE")
-  try {
-    body()
-    db.exec("COMMIT")
-  } catch (error) {
-    // Some failures, such as a full disk, have rolled it back already.
-    if (db.isTransaction) db.exec("ROLLBACK")
-    throw error
-  }
-}
+type Totals = ReadonlyArray<{ readonly count: number; readonly first: number; readonly last: number }>
 
-/** For each name the number of its rows, and the row with its latest timestamp. */
-const summarize = ({ names, series, timestamps }: Columns): ReadonlyArray<{ count: number; last: number }> => {
-  const totals = names.map(() => ({ count: 0, last: 0 }))
+/** For each name the number of its rows, and the rows with its earliest and its latest timestamp. */
+const summarize = ({ names, series, timestamps }: Columns): Totals => {
+  const totals = names.map(() => ({ count: 0, first: 0, last: 0 }))
   for (let row = 0; row < series.length; row++) {
     const total = totals[series[row]!]!
+    if (total.count === 0 || timestamps[row]! < timestamps[total.first]!) total.first = row
     if (total.count === 0 || timestamps[row]! >= timestamps[total.last]!) total.last = row
     total.count++
   }
   return totals
 }
-
-/** An error that `node:sqlite` throws. */
-interface SqliteError extends Error {
-  readonly code: "ERR_SQLITE_ERROR"
-  /** SQLite's extended result code, whose low byte is the primary one. */
-  readonly errcode: number
-}
-
-const isSqliteError = (error: unknown): error is SqliteError =>
-  error instanceof Error && "code" in error && error.code === "ERR_SQLITE_ERROR"
-
-/** Primary result codes of what is wrong with the database's surroundings or its file, not with us: sqlite.org/rescode.html. */
-const failures: ReadonlyMap<number, string> = new Map([
-  [5, "the database is locked by another process"],
-  [6, "a table of the database is locked"],
-  [8, "the database is read-only"],
-  [10, "the disk failed"],
-  [11, "the database is damaged"],
-  [13, "the disk is full"],
-  [14, "a file of the database cannot be opened"],
-  [15, "the database's locks are in disorder"],
-  [26, "the file is not a database"]
-])
-
-/** What to tell about a failure of the database's surroundings, and `undefined` for any other error: that is a bug. */
-export const describeFailure = (error: unknown): string | undefined =>
-  isSqliteError(error) ? failures.get(error.errcode & 0xff) : undefined

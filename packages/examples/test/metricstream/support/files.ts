@@ -14,7 +14,7 @@ export const temporaryFolder = Effect.acquireRelease(
 
 export const toColumns = (events: ReadonlyArray<Event>, now: number = 0) => {
   const builder = new ColumnsBuilder()
-  for (const event of events) builder.add(event, now)
+  builder.add(events, now)
   return builder.build()
 }
 

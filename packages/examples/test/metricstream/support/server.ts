@@ -8,11 +8,23 @@ import { fileURLToPath } from "node:url"
 const script = fileURLToPath(new URL("../../../src/metricstream/main.ts", import.meta.url))
 
 /** MetricStream as a process, started as `npm start` does, on a free port. It ends with the scope. */
-export const start = Effect.fnUntraced(function* (database: string, environment: Record<string, string> = {}) {
+export const start = Effect.fnUntraced(function* (
+  database: string,
+  environment: Record<string, string> = {},
+  flags: ReadonlyArray<string> = []
+) {
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(process.execPath, [script], {
-        env: { ...process.env, PORT: "0", METRICSTREAM_DB: database, METRICSTREAM_SAMPLER: "off", ...environment },
+      spawn(process.execPath, [script, ...flags], {
+        env: {
+          ...process.env,
+          PORT: "0",
+          METRICSTREAM_DB: database,
+          METRICSTREAM_SAMPLER: "off",
+          // Tests may store events of any time.
+          METRICSTREAM_RETENTION: "Infinity",
+          ...environment
+        },
         stdio: ["ignore", "pipe", "pipe"]
       })
     ),
@@ -38,10 +50,10 @@ export const start = Effect.fnUntraced(function* (database: string, environment:
   return { url, port: Number(new URL(url).port), pid: child.pid!, end }
 })
 
-/** Runs MetricStream where it cannot start: what it says and its exit code. */
-export const failToStart = (environment: Record<string, string>) =>
+/** Runs MetricStream where it cannot start, or only prints something: what it says and its exit code. */
+export const failToStart = (environment: Record<string, string>, flags: ReadonlyArray<string> = []) =>
   Effect.promise(async () => {
-    const child = spawn(process.execPath, [script], {
+    const child = spawn(process.execPath, [script, ...flags], {
       env: { ...process.env, PORT: "0", METRICSTREAM_SAMPLER: "off", ...environment },
       stdio: ["ignore", "pipe", "pipe"]
     })

@@ -1,0 +1,63 @@
+/**
+ * A server as the blocking ones are: it is given a connection, serves one request on it, and is done with it when the response is written.
+ * It does not accept connections itself, and whoever gives it one waits until it is done.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import type { Drain, Draining } from "@spillway/runtime/Drain"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import type * as Scope from "effect/Scope"
+import { createServer } from "node:http"
+import type { Duplex } from "node:stream"
+import type { SharedStats } from "../stats/stats.ts"
+
+/** The handlers of a server. */
+export type App = Effect.Effect<HttpServerResponse, unknown, HttpServerRequest | Scope.Scope>
+
+/** Serves a connection and succeeds when it is closed. Interruption closes it. */
+export type Serve = (connection: Duplex) => Effect.Effect<void>
+
+const callback = (server: NodeJS.EventEmitter, connection: Duplex) =>
+  Effect.callback<void>((resume) => {
+    // The handler of a client that went away hears of it in the same turn of the loop, and whoever waits here after that.
+    connection.once("close", () => setImmediate(() => resume(Effect.void)))
+    // What it was closed for is the client's business.
+    connection.on("error", () => {})
+    server.emit("connection", connection)
+    // Those that a listener has accepted for somebody else are paused.
+    connection.resume()
+    return Effect.sync(() => connection.destroy())
+  })
+
+/** A request that has not arrived whole after `timeout` is answered 408. */
+export const make = Effect.fnUntraced(function* (app: App, timeout: Duration.Duration) {
+  const scope = yield* Effect.scope
+  const handler = yield* NodeHttpServer.makeHandler(Effect.interruptible(app), { scope })
+  const requestTimeout = Duration.toMillis(timeout)
+  const server = createServer({
+    requestTimeout,
+    headersTimeout: requestTimeout,
+    connectionsCheckingInterval: Math.min(1000, requestTimeout / 4)
+  })
+  server.on("request", (request, response) => {
+    response.shouldKeepAlive = false
+    handler(request, response)
+  })
+  // Node begins to look for late requests when a server listens, which this one does not.
+  server.emit("listening")
+  yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
+  const serve: Serve = (connection) => callback(server, connection)
+  return serve
+})
+
+/** The lifecycle of the process, for a thread that only hears of it. */
+export const drainOf = (stats: SharedStats): Drain["Service"] => ({
+  phase: Effect.sync(() => (stats.draining ? "Draining" : "Ready")),
+  ready: Effect.void,
+  begin: Effect.sync(() => stats.drain()),
+  began: Effect.never,
+  track: <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | Draining, R> => self,
+  drain: Effect.sync(() => stats.drain())
+})

@@ -1,0 +1,44 @@
+/** What a server answers on connections that it can not serve: 503 at once, but to those who ask how it is doing. */
+import * as Problem from "@spillway/http/Problem"
+import * as HealthRoutes from "@spillway/http/HealthRoutes"
+import { Drain } from "@spillway/runtime/Drain"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as Layer from "effect/Layer"
+import type { Socket } from "node:net"
+import { middleware } from "../stats/metrics.ts"
+import { Stats } from "../stats/stats.ts"
+import * as BlockingServer from "./blockingServer.ts"
+
+/** Seconds, until when a client is asked to wait. */
+const retryAfter = 5
+
+/** How long a request may take that is refused. */
+const timeout = Duration.seconds(5)
+
+/** Connections that may be refused at once; more are hung up on. */
+const maxRefusing = 1000
+
+const refusal = Problem.toResponse(Problem.unavailable("every thread is busy and the queue is full", retryAfter))
+
+const routes = Layer.merge(
+  HealthRoutes.layerNoChecks.pipe(Layer.provide(middleware.layer)),
+  HttpRouter.add("*", "/*", refusal)
+)
+
+/** Makes a function that refuses a connection. The threads are not asked: this is what the accepting thread does itself. */
+export const make = Effect.gen(function* () {
+  const stats = yield* Stats
+  const services = Layer.merge(Stats.layer(stats), Layer.succeed(Drain, BlockingServer.drainOf(stats)))
+  const app = yield* Effect.provide(HttpRouter.toHttpEffect(routes), services)
+  const serve = yield* BlockingServer.make(app, timeout)
+  const refusing = yield* FiberSet.make()
+  const run = yield* FiberSet.runtime(refusing)()
+  return (socket: Socket): void => {
+    stats.add("refused", 1)
+    if (refusing.state._tag === "Open" && refusing.state.backing.size >= maxRefusing) socket.destroy()
+    else run(serve(socket))
+  }
+})

@@ -1,0 +1,44 @@
+/** Counts what becomes of each request. */
+import * as Problem from "@spillway/http/Problem"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { ClientAbort } from "effect/http/HttpServerError"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import type { Stats } from "./stats.ts"
+
+/** Who asks how the server is doing does not change the answer. */
+const watching = new Set(["/stats", "/livez", "/readyz", "/metrics"])
+
+const pathOf = (url: string): string => {
+  const end = url.search(/[?#]/)
+  return end === -1 ? url : url.slice(0, end)
+}
+
+const clientWentAway = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && exit.cause.reasons.some((reason) => reason.annotations.has(ClientAbort.key))
+
+const overloaded = 503
+
+/** Answers each failure of `app` with the problem that fits, and counts the request. An interruption stays one. */
+export const counted = <E, R>(
+  stats: Stats["Service"],
+  app: Effect.Effect<HttpServerResponse, E, R>
+): Effect.Effect<HttpServerResponse, E, R | HttpServerRequest> => {
+  const answered = Effect.catchCause(app, (cause) =>
+    Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : Problem.fromCause(cause)
+  )
+  const ended = (exit: Exit.Exit<HttpServerResponse, E>) => {
+    stats.add("active", -1)
+    if (Exit.isSuccess(exit)) stats.add(exit.value.status === overloaded ? "rejected" : "processed", 1)
+    // Its deadline interrupts a handler too, but then there is an answer.
+    else stats.add(clientWentAway(exit) ? "interrupted" : "processed", 1)
+  }
+  const watched = Effect.acquireUseRelease(
+    Effect.sync(() => stats.began()),
+    () => answered,
+    (_, exit) => Effect.sync(() => ended(exit))
+  )
+  return Effect.flatMap(HttpServerRequest, ({ url }) => (watching.has(pathOf(url)) ? answered : watched))
+}

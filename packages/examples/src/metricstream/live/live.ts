@@ -1,0 +1,195 @@
+/**
+ * The live page's source of news: measures the server once a second, whatever the number of viewers, and streams to each what it has not seen.
+ *
+ * Viewers hold no permit of the door and have no deadline: a response that streams gives both back when it begins. What bounds them is their
+ * number, and that a viewer's queue is its place in rings that all share (see `feed.ts`).
+ */
+import * as Problem from "@spillway/http/Problem"
+import { Drain } from "@spillway/runtime/Drain"
+import type { ServerStatus } from "@spillway/http/Server"
+import type { EventLoop } from "@spillway/runtime/EventLoop"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Respondable from "effect/http/HttpServerRespondable"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import { Ingest } from "../ingest.ts"
+import { observe } from "../metrics.ts"
+import { Queries } from "../query/queries.ts"
+import type { Storage } from "../storage/storage.ts"
+import { Changes } from "./changes.ts"
+import { Feed } from "./feed.ts"
+import { watchedAggregations } from "./figures.ts"
+import type { Hello, Point } from "./figures.ts"
+import * as metrics from "./metrics.ts"
+import { follow } from "./follow.ts"
+import { makeSampler } from "./sampling.ts"
+import { Watches } from "./watches.ts"
+import type { Watch, Watched } from "./watches.ts"
+
+/** All limits of the live page, in one place. */
+export const limits = {
+  /** Viewers at once. */
+  viewers: 64,
+  /** Points that are kept, one a second: a quarter of an hour. */
+  points: 900,
+  /** News that are kept, one a second. */
+  news: 30,
+  /** Series that one piece of news names. */
+  changes: 256
+} as const
+
+/** The time from one point to the next. */
+const interval = Duration.seconds(1)
+
+/** There is no room for one more viewer, or the server is about to stop. Answered 503 with `Retry-After`. */
+export class ViewerRefused extends Schema.TaggedError<ViewerRefused>("metricstream/ViewerRefused")("ViewerRefused", {
+  reason: Schema.Literals(["Full", "Draining"])
+}) {
+  override get message() {
+    return this.reason === "Full" ? `${limits.viewers} viewers watch already` : "the server is being restarted"
+  }
+  [Respondable.symbol]() {
+    return Effect.succeed(Problem.toResponse(Problem.unavailable(this.message, this.reason === "Full" ? 5 : 1)))
+  }
+}
+
+/** What a viewer asks for. */
+export interface Visit {
+  /** The time of the last point that it has. */
+  readonly after: number | undefined
+  /** The series that it watches. */
+  readonly watched: Watched | undefined
+}
+
+/** What viewers are sent, and the series that they watch. */
+interface Sources {
+  readonly feed: Feed
+  readonly watches: Watches
+}
+
+const make = Effect.fnUntraced(function* (version: string) {
+  const context = yield* Effect.context<never>()
+  const { measure, workers } = yield* makeSampler
+  const watches = new Watches()
+  const feed = new Feed({ ...limits, onLost: (points) => metrics.lostPoints.updateUnsafe(points, context) })
+  yield* observed(feed)
+  yield* keepUp({ feed, watches }, measure)
+
+  const greeting = Effect.map(Effect.all([Clock.currentTimeMillis, workers]), ([now, workers]): Hello => ({
+    version,
+    interval: Duration.toMillis(interval),
+    keep: limits.points,
+    workers,
+    now
+  }))
+  const watch = Effect.fnUntraced(function* (visit: Visit) {
+    const hello = yield* greeting
+    const viewer = yield* admit({ feed, watches }, hello, visit)
+    return follow(feed, viewer)
+  })
+  return {
+    watch: (visit: Visit) =>
+      Effect.tapError(watch(visit), ({ reason }) =>
+        Metric.update(Metric.withAttributes(metrics.refusedViewers, { reason }), 1)
+      )
+  }
+})
+
+/** Lets the feed have what happens, until the server drains, which ends it. */
+const keepUp = Effect.fnUntraced(function* ({ feed, watches }: Sources, measure: Effect.Effect<Point>) {
+  const drain = yield* Drain
+  const ingest = yield* Ingest
+  const changes = new Changes(limits.changes)
+  yield* ingest.onCommit((columns) => {
+    if (feed.size === 0) return
+    changes.add(columns)
+    watches.changed(columns.names)
+  })
+  const tick = Effect.map(measure, (point) => {
+    const news = changes.take()
+    if (news !== undefined) feed.tell("news", news)
+    feed.publish(point)
+  })
+  for (const each of [tick, yield* makeReader(watches)]) yield* Effect.forkScoped(eachSecond(each))
+  const end = Effect.sync(() => feed.end())
+  yield* Effect.forkScoped(Effect.andThen(drain.began, end))
+})
+
+/** Not by a schedule that makes up for a late run with two at once: in the time between them nothing would have happened. */
+const eachSecond = <R>(self: Effect.Effect<void, never, R>) =>
+  self.pipe(
+    // A bug of ours is no reason to show nothing any more.
+    Effect.catchDefect((defect) => Effect.logError("the live page could not be brought up to date", defect)),
+    Effect.delay(interval),
+    Effect.forever
+  )
+
+/** Lets a viewer in until the scope closes, if there is room. */
+const admit = ({ feed, watches }: Sources, hello: Hello, { after, watched }: Visit) =>
+  Effect.acquireRelease(
+    Effect.suspend(() => {
+      if (feed.ended) return new ViewerRefused({ reason: "Draining" })
+      if (!feed.hasRoom) return new ViewerRefused({ reason: "Full" })
+      return Effect.succeed(feed.open(hello, after, watched === undefined ? undefined : watches.join(watched)))
+    }),
+    (viewer) =>
+      Effect.sync(() => {
+        feed.close(viewer)
+        if (viewer.watch !== undefined) watches.leave(viewer.watch)
+      })
+  )
+
+/** Lets the number of viewers be exported while the scope is open. */
+const observed = Effect.fnUntraced(function* (feed: Feed) {
+  const context = yield* Effect.context<never>()
+  yield* Effect.acquireRelease(
+    Effect.sync(() => observe(metrics.viewers, () => feed.size, context)),
+    (registration) => Effect.sync(registration.remove)
+  )
+})
+
+/** Reads the watched series that got events, one after the other: however many viewers there are, they take one worker at most. */
+const makeReader = Effect.fnUntraced(function* (watches: Watches) {
+  const queries = yield* Queries
+  const read = Effect.fnUntraced(function* (watch: Watch, monotonicNow: number) {
+    const { name } = watch
+    const range = watch.rangeAt(yield* Clock.currentTimeMillis)
+    watch.begin(monotonicNow)
+    const columns = yield* queries.aggregate({ name, ...range, agg: [...watchedAggregations] })
+    const { from, step } = range
+    watch.update({ name, from, step, columns: columns.map((column) => Array.from(column, orNull)) })
+  })
+  return Effect.gen(function* () {
+    const now = Number(yield* Clock.monotonicTimeNanos) / 1e6
+    // A series that is unknown yet, or a worker that is not free, is looked for again when it has changed again. The page asks too.
+    yield* Effect.forEach(watches.due(now), (watch) => Effect.ignore(read(watch, now)), { discard: true })
+  })
+})
+
+/** JSON has no NaN. */
+const orNull = (value: number): number | null => (Number.isFinite(value) ? value : null)
+
+/** Service that lets people watch the server. */
+export class Live extends Context.Service<
+  Live,
+  {
+    /**
+     * Begins to watch, until the scope closes. The stream is the text of server-sent events; it ends when the server drains.
+     *
+     * Fails with `ViewerRefused` when `limits.viewers` watch, and once the server drains.
+     */
+    readonly watch: (visit: Visit) => Effect.Effect<Stream.Stream<string>, ViewerRefused, Scope.Scope>
+  }
+>()("metricstream/Live") {
+  /** `version` is that of the page's files. */
+  static readonly layer = (
+    version: string
+  ): Layer.Layer<Live, never, Drain | EventLoop | Ingest | Queries | ServerStatus | Storage> =>
+    Layer.effect(Live, make(version))
+}

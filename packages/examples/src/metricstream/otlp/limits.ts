@@ -1,0 +1,26 @@
+/** All limits on requests of `POST /v1/metrics`, in one place. Those on the events that are made of them are in `../events.ts`. */
+export const limits = {
+  /** Bytes of a body, as it was sent and once it is decompressed: what the specification recommends, 20 MiB. */
+  bodySize: 20 * 2 ** 20,
+  /** Events made of one request; the points after those are rejected. A quarter of what may wait for its commit (`Ingest`). */
+  events: 25_000,
+  /** Buckets of one histogram point. SDKs send 160 at most. */
+  buckets: 2048,
+  /** Quantiles of one summary point. */
+  quantiles: 64,
+  /** Objects and lists of one request: points, attributes and their values each count. 20 MiB of usual points have 700,000. */
+  messages: 1_000_000,
+  /** How deep messages may be nested, as in the decoders of Protocol Buffers. Only attributes nest at all. */
+  depth: 100,
+  /**
+   * Numbers that are remembered of cumulative streams, in a table that forgets the stream that was quiet for longest: 32 MiB, or about 200,000
+   * counters, or 100,000 histograms.
+   */
+  streamNumbers: 4 * 2 ** 20,
+  /** Requests of which it is remembered what they changed in that table, until they are known to be stored or not. */
+  openRequests: 1024,
+  /** Reasons for rejected points that one answer gives. */
+  reasons: 5,
+  /** Characters of a name that a message quotes. */
+  quoted: 80
+} as const

@@ -1,0 +1,154 @@
+/** Takes in OTLP requests: has them read, and stores their events. */
+import type { OffloadError } from "@spillway/runtime/OffloadError"
+import type { RateLimited } from "@spillway/http/RateLimit"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import { Ingest } from "../ingest.ts"
+import type { EventsRefused, StorageUnavailable } from "../refusals.ts"
+import type { Encoding, Format } from "./body.ts"
+import type { Mapped } from "./mapping.ts"
+import { Rejections } from "./rejections.ts"
+import { toEvents } from "./rows.ts"
+import type { Columns } from "./rows.ts"
+import { OtlpReader } from "./tasks.ts"
+import type { BadRequest, RequestTooLarge, Outcome } from "./tasks.ts"
+
+/** What became of a request. */
+export interface Accepted {
+  /** How many data points were not stored for they cannot be, now or later. */
+  readonly rejected: number
+  /** Why, for people; empty if none were. */
+  readonly message: string
+}
+
+/** A body as it was sent. */
+export interface Body {
+  readonly bytes: Uint8Array
+  readonly encoding: Encoding
+  readonly format: Format
+  /** Whether its sender is the exporter of an SDK, which knows when its streams began. */
+  readonly isFromSdk: boolean
+}
+
+/** What a request costs, taken when its points are known. */
+type Pay = (points: number) => Effect.Effect<unknown, RateLimited>
+
+/** Counter: data points of OTLP requests that were answered 200, by `outcome`: `accepted`, or `rejected` since they cannot be stored. */
+const dataPoints = Metric.counter("metricstream_otlp_points_total", {
+  description: "Data points of OTLP requests that were stored, or left out since they cannot be",
+  incremental: true
+})
+const acceptedPoints = Metric.withAttributes(dataPoints, { outcome: "accepted" })
+const rejectedPoints = Metric.withAttributes(dataPoints, { outcome: "rejected" })
+
+/** How many outcomes are kept for the worker while it takes no request. More are of requests that it never read. */
+const maxOutcomes = 1024
+
+/** Events are refused for one reason at a time, of which there are three; series may run out once more in between. */
+const maxAttempts = 5
+
+const make = Effect.gen(function* () {
+  const ingest = yield* Ingest
+  const reader = yield* OtlpReader
+  const scope = yield* Effect.scope
+  const outcomes = new Map<number, Outcome>()
+  let requests = 0
+
+  const note = (request: number, stored: boolean) => {
+    outcomes.set(request, { request, stored })
+    if (outcomes.size > maxOutcomes) outcomes.delete(outcomes.keys().next().value!)
+  }
+
+  const read = Effect.fnUntraced(function* (request: number, { bytes, ...body }: Body) {
+    const told = [...outcomes.values()]
+    const now = yield* Clock.currentTimeMillis
+    const forget = Effect.sync(() => told.forEach(({ request }) => outcomes.delete(request)))
+    return yield* reader.read({ ...body, request, body: own(bytes), now, outcomes: told }).pipe(
+      Effect.tap(forget),
+      // It was told, whatever it thinks of the body.
+      Effect.tapError((error) => (error._tag === "OffloadError" ? Effect.void : forget))
+    )
+  })
+
+  const storeMapped = Effect.fnUntraced(function* ({ columns, message, points, rejected }: Mapped) {
+    const refused = yield* store(ingest.append, columns)
+    const all = rejected + refused.count
+    yield* Metric.update(acceptedPoints, points - all)
+    yield* Metric.update(rejectedPoints, all)
+    return { rejected: all, message: [message, refused.message(points)].filter(Boolean).join("; ") }
+  })
+
+  const accept = Effect.fnUntraced(function* (body: Body, pay: Pay) {
+    const request = ++requests
+    const unlessStored = <A, E>(self: Effect.Effect<A, E>) =>
+      Effect.onExit(self, (exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => note(request, false))))
+    return yield* Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const mapped = yield* unlessStored(restore(Effect.tap(read(request, body), ({ points }) => pay(points))))
+        // From here on it is the storage that says what became of the request, whether its client waits for it or not.
+        const storing = storeMapped(mapped).pipe(
+          Effect.tap(() => Effect.sync(() => note(request, true))),
+          unlessStored
+        )
+        return yield* restore(Fiber.join(yield* Effect.forkIn(storing, scope)))
+      })
+    )
+  })
+  return { accept }
+})
+
+/** Stores events, without the points of which some are refused: says which those are. */
+const store = Effect.fnUntraced(function* (append: Ingest["Service"]["append"], columns: Columns) {
+  const refused = new Rejections()
+  let events = toEvents(columns)
+  let points = columns.points
+  for (let attempt = 1; ; attempt++) {
+    const refusal = yield* append(events).pipe(
+      Effect.as(undefined),
+      Effect.catchTag("EventsRefused", (error) => (attempt < maxAttempts ? Effect.succeed(error) : Effect.fail(error)))
+    )
+    if (refusal === undefined) return refused
+    const dropped = new Set(refusal.indexes.map((index) => points[index]!))
+    refused.add(events[refusal.indexes[0]!]!.name, refusal.detail, dropped.size)
+    const isKept = (_: unknown, row: number) => !dropped.has(points[row]!)
+    events = events.filter(isKept)
+    points = points.filter(isKept)
+  }
+})
+
+/** The bytes in a buffer of their own, to be moved to the worker: small ones lie in one with others. */
+const own = (bytes: Uint8Array): Uint8Array<ArrayBuffer> =>
+  bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength
+    ? (bytes as Uint8Array<ArrayBuffer>)
+    : new Uint8Array(bytes)
+
+/** Service that takes in OTLP requests. */
+export class Otlp extends Context.Service<
+  Otlp,
+  {
+    /**
+     * Stores the points of a request, and succeeds once they are on the disk. Those that cannot be stored are counted and left out.
+     * `pay` is called with the number of points before anything is stored.
+     *
+     * Fails as `pay` does, if the body cannot be read or is too large, and as `Ingest.append` and a full offload do: then nothing was stored,
+     * and the request counts when it is sent again. Interruption gives up waiting only, once the request is read.
+     */
+    readonly accept: (
+      body: Body,
+      pay: Pay
+    ) => Effect.Effect<
+      Accepted,
+      BadRequest | RequestTooLarge | RateLimited | StorageUnavailable | EventsRefused | OffloadError
+    >
+  }
+>()("metricstream/Otlp") {
+  static readonly layerNoDeps: Layer.Layer<Otlp, never, Ingest | OtlpReader> = Layer.effect(Otlp, make)
+  static readonly layer: Layer.Layer<Otlp, OffloadError, Ingest> = Otlp.layerNoDeps.pipe(
+    Layer.provide(OtlpReader.layer)
+  )
+}

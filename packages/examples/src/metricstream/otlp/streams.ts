@@ -1,0 +1,196 @@
+/**
+ * What cumulative streams have counted so far, so that of each point only what it adds is stored.
+ *
+ * A cumulative point counts since the start of its stream. Stored as it is, it would be of no use in a series that holds the points of
+ * many streams (one for each set of attributes, of each process): nothing can be read from the mean of their totals. Increases can be
+ * added up, over streams and over time. This is what the OpenTelemetry Collector's `cumulativetodelta` processor does; what differs
+ * here is said below.
+ *
+ * - A stream is known by its resource, scope, metric, attributes, and by its start. So a process that starts again is a new stream, and
+ *   so are two that send the same attributes: they do not mix.
+ * - The first point of a stream counts whole if the stream began after this table did, or if its metric has come from the same sender
+ *   without it before: cumulative exporters send all their streams each time, so it is new. Otherwise what it counts may have been stored
+ *   already, before this process started: then it is only where the next point begins. That is how it always is for a stream that does
+ *   not know when it began. A start that is the time of the point says so too, but not if it comes from an SDK: then the point is of
+ *   the millisecond in which its program began to count.
+ * - Falling values are a new beginning for a stream without a start, and a point that came late for one with a start.
+ * - What it holds is bounded. The stream that was quiet for longest is forgotten first, and if it comes back it is as unknown as at the
+ *   start of this process.
+ * - A request that was not stored has changed nothing (`revert`): sent again, it counts.
+ *
+ * A point that was stored and is sent again, since its answer was lost, adds nothing.
+ */
+import { since, weigh } from "./distribution.ts"
+import type { Distribution } from "./distribution.ts"
+import type { Integer } from "./message.ts"
+
+/** What a point counts. */
+export interface Totals {
+  /** Each with a meaning of its own; the first never falls. */
+  readonly numbers: ReadonlyArray<Integer>
+  readonly distribution: Distribution | undefined
+}
+
+/** A point of a cumulative stream. Times are nanoseconds since 1970. */
+export interface Point {
+  /** Names the stream. */
+  readonly key: string
+  /** Names the metric of a sender, and its start: what the streams that are sent together have in common. */
+  readonly source: string
+  /** 0 if it is unknown. */
+  readonly start: Integer
+  readonly time: Integer
+  /** Whether it comes from where it was measured, which knows its start, and not from what observes that. */
+  readonly isFirstHand: boolean
+  readonly totals: Totals
+}
+
+interface State {
+  readonly source: string
+  readonly start: Integer
+  readonly time: Integer
+  readonly totals: Totals
+}
+
+/** What a point has changed. */
+interface Change {
+  readonly key: string
+  readonly before: State | undefined
+  readonly after: State
+  readonly added: Totals | undefined
+}
+
+/** What a request has changed, and the sources that it came from, with their times. */
+interface Open {
+  readonly changes: Array<Change>
+  readonly sources: Map<string, Integer>
+}
+
+export interface Options {
+  /** Nanoseconds since 1970. */
+  readonly began: Integer
+  /** How many numbers may be held. */
+  readonly maxNumbers: number
+  /** How many requests may be open: of more, the first are taken for stored. */
+  readonly maxOpen: number
+}
+
+/** What a state weighs beside its numbers: its key and the objects, in numbers. */
+const overhead = 16
+
+const weightOf = ({ totals: { distribution, numbers } }: State): number =>
+  overhead + numbers.length + (distribution === undefined ? 0 : weigh(distribution))
+
+/** The table of streams. */
+export class Streams {
+  readonly #maxNumbers: number
+  readonly #maxOpen: number
+  /** In the order of their last points. */
+  readonly #states = new Map<string, State>()
+  readonly #open = new Map<number, Open>()
+  /** When a source was last stored from. Each has a stream in the table. */
+  readonly #sources = new Map<string, Integer>()
+  #weight = 0
+  /** A stream that began after it was never seen before. */
+  #horizon: Integer
+  #now: Integer
+
+  constructor({ began, maxNumbers, maxOpen }: Options) {
+    this.#horizon = began
+    this.#now = began
+    this.#maxNumbers = maxNumbers
+    this.#maxOpen = maxOpen
+  }
+
+  get size(): number {
+    return this.#states.size
+  }
+
+  /** Begins a request, which came at that time. Its number must be new. */
+  open(request: number, now: Integer): void {
+    this.#now = now
+    this.#open.set(request, { changes: [], sources: new Map() })
+    if (this.#open.size > this.#maxOpen) this.settle(this.#open.keys().next().value!)
+  }
+
+  /** What a point of a request adds to what its stream has counted; `undefined` if that cannot be known, or is nothing. */
+  advance(request: number, point: Point): Totals | undefined {
+    const { key, source, start, time, totals } = point
+    const before = this.#states.get(key)
+    const after: State = { source, start, time, totals }
+    const added = before === undefined ? this.#first(point) : this.#next(before, after)
+    if (added === "late") return undefined
+    this.#set(key, after)
+    const open = this.#open.get(request)
+    open?.changes.push({ key, before, after, added })
+    open?.sources.set(source, time)
+    return added
+  }
+
+  /** Ends a request that was stored. */
+  settle(request: number): void {
+    for (const [source, time] of this.#open.get(request)?.sources ?? []) this.#sources.set(source, time)
+    this.#open.delete(request)
+  }
+
+  /** Ends a request that was not stored: takes back what it counted. One that is not open is left as it is. */
+  revert(request: number): void {
+    for (const { added, after, before, key } of this.#open.get(request)?.changes.toReversed() ?? []) {
+      const state = this.#states.get(key)
+      if (state === after) this.#set(key, before)
+      else if (state !== undefined && added !== undefined) {
+        // Another request went on from it: what this one has added is owed to the next point.
+        const numbers = state.totals.numbers.map((number, index) => minus(number, added.numbers[index]!))
+        this.#set(key, { ...state, totals: { ...state.totals, numbers } })
+      }
+    }
+    this.#open.delete(request)
+  }
+
+  #first({ isFirstHand, source, start, time, totals }: Point): Totals | undefined {
+    const seen = this.#sources.get(source)
+    const isNewOfSource = start !== 0 && seen !== undefined && seen < time
+    const isNew = start > this.#horizon && (isFirstHand || start < time)
+    return isNewOfSource || isNew ? totals : undefined
+  }
+
+  #next({ time, totals: before }: State, { start, time: now, totals }: State): Totals | "late" {
+    const [count, countBefore] = [totals.numbers[0]!, before.numbers[0]!]
+    if (count < countBefore) return start === 0 && now > time ? totals : "late"
+    return {
+      numbers: totals.numbers.map((number, index) => minus(number, before.numbers[index]!)),
+      distribution:
+        totals.distribution && before.distribution ? since(totals.distribution, before.distribution) : undefined
+    }
+  }
+
+  #set(key: string, state: State | undefined): void {
+    const before = this.#states.get(key)
+    if (before !== undefined) this.#weight -= weightOf(before)
+    // Set anew, it is the last.
+    this.#states.delete(key)
+    if (state === undefined) return
+    this.#states.set(key, state)
+    this.#weight += weightOf(state)
+    while (this.#weight > this.#maxNumbers && this.#states.size > 1) this.#forgetOldest()
+  }
+
+  #forgetOldest(): void {
+    const [key, state] = this.#states.entries().next().value!
+    this.#states.delete(key)
+    this.#weight -= weightOf(state)
+    this.#sources.delete(state.source)
+    // A clock that is far ahead must not make every stream look old.
+    const start = state.start < this.#now ? state.start : this.#now
+    if (start > this.#horizon) this.#horizon = start
+  }
+}
+
+/** The difference, exact also where the numbers are too large for doubles. */
+const minus = (a: Integer, b: Integer): Integer => {
+  if (typeof a === "number" && typeof b === "number") return a - b
+  if (isWhole(a) && isWhole(b)) return BigInt(a) - BigInt(b)
+  return Number(a) - Number(b)
+}
+
+const isWhole = (value: Integer): boolean => typeof value === "bigint" || Number.isInteger(value)

@@ -1,0 +1,221 @@
+/**
+ * The list of series, and the search in it. Its rows are rendered by the server, in one place and escaped there; here their numbers are kept up
+ * to date, and the list is fetched again when other series belong in it.
+ */
+import type { News } from "../../live/figures.ts"
+import { toHref } from "../address.ts"
+import type { Address } from "../address.ts"
+import { formatAge, formatCount, formatValue, sparkline } from "../format.ts"
+import { announce } from "./announcer.ts"
+import { find, findAll, setText } from "./elements.ts"
+
+/** A series whose latest event is older than this is shown faded, as on the server, in milliseconds. */
+const staleAfter = 60_000
+
+/** How long after a key the search begins, and the shortest time between two looks for new series, in milliseconds. */
+const [searchPause, refreshPause] = [150, 3000]
+
+interface Row {
+  readonly name: string
+  readonly element: HTMLAnchorElement
+  readonly recent: Array<number>
+  count: number
+  time: number
+}
+
+export interface ListOptions {
+  readonly section: HTMLElement
+  /** The reader searches. */
+  readonly onMatch: (match: string) => void
+  /** The reader chose a series. */
+  readonly onChoose: (series: string) => void
+  /** Other rows are there. */
+  readonly onRows: () => void
+}
+
+export class SeriesList {
+  readonly #options: ListOptions
+  readonly #search: HTMLInputElement
+  #rows = new Map<string, Row>()
+  #address: Address
+  #fetching: AbortController | undefined
+  #refresh: ReturnType<typeof setTimeout> | undefined
+
+  constructor(options: ListOptions, address: Address) {
+    this.#options = options
+    this.#address = address
+    this.#search = find("input[type=search]", HTMLInputElement, options.section)
+    this.#adopt()
+    this.#reveal()
+    this.#listen()
+  }
+
+  /** The first of the list. */
+  get first(): string | undefined {
+    return this.#rows.values().next().value?.name
+  }
+
+  /** The latest value of a series, as it is written in its row. */
+  latestOf(series: string): string {
+    const row = this.#rows.get(series)
+    return row === undefined ? "" : (find(".value", HTMLElement, row.element).textContent ?? "")
+  }
+
+  /** Shows what an address says. */
+  show(address: Address): void {
+    const isOther = address.match !== this.#address.match
+    const isChosenAnew = address.series !== this.#address.series
+    this.#address = address
+    if (this.#search.value !== address.match) this.#search.value = address.match
+    this.#mark()
+    if (isChosenAnew) this.#reveal()
+    if (isOther) void this.fetch().then(() => announce(find("#totals", HTMLElement).textContent ?? ""))
+  }
+
+  /** Scrolls the list, and not the page, to the chosen row. */
+  #reveal(): void {
+    const chosen = this.#rows.get(this.#address.series)?.element
+    const rows = find("#rows", HTMLElement)
+    if (chosen === undefined) return
+    const { offsetHeight, offsetTop } = chosen
+    if (offsetTop < rows.scrollTop) rows.scrollTop = offsetTop
+    else if (offsetTop + offsetHeight > rows.scrollTop + rows.clientHeight) {
+      rows.scrollTop = offsetTop + offsetHeight - rows.clientHeight
+    }
+  }
+
+  /** Brings the rows up to date. */
+  news({ changes, more }: News): void {
+    let isKnown = !more
+    for (const [name, added, timestamp, value] of changes) {
+      const row = this.#rows.get(name)
+      if (row !== undefined) update(row, added, timestamp, value)
+      else if (name.toLowerCase().includes(this.#address.match.toLowerCase())) isKnown = false
+    }
+    if (!isKnown) this.#later()
+  }
+
+  /** Lets the ages grow. */
+  age(now: number): void {
+    for (const { element, time } of this.#rows.values()) {
+      setText(find(".age", HTMLElement, element), formatAge(time, now))
+      element.classList.toggle("stale", now - time > staleAfter)
+    }
+  }
+
+  /** Fetches the list. */
+  async fetch(): Promise<void> {
+    this.#fetching?.abort()
+    const fetching = new AbortController()
+    this.#fetching = fetching
+    try {
+      const signal = AbortSignal.any([fetching.signal, AbortSignal.timeout(10_000)])
+      const response = await fetch(toHref(this.#address), { signal })
+      if (!response.ok) throw new Error(`${response.status}`)
+      const text = await response.text()
+      if (!fetching.signal.aborted) this.#replace(new DOMParser().parseFromString(text, "text/html"))
+    } catch {
+      // The server is not there, which the page says already, or has no time.
+      if (!fetching.signal.aborted) this.#later()
+    }
+  }
+
+  #replace(fresh: Document): void {
+    const focused =
+      document.activeElement instanceof HTMLAnchorElement ? document.activeElement.dataset["name"] : undefined
+    const { scrollTop } = find("#rows", HTMLElement)
+    for (const id of ["#rows", "#totals"]) find(id, HTMLElement).replaceWith(find(id, HTMLElement, fresh))
+    find("#rows", HTMLElement).scrollTop = scrollTop
+    this.#adopt()
+    this.#options.onRows()
+    if (focused !== undefined) this.#rows.get(focused)?.element.focus({ preventScroll: true })
+  }
+
+  /** Takes over the rows that the server has rendered. */
+  #adopt(): void {
+    const elements = findAll("a.row", HTMLAnchorElement, this.#options.section)
+    this.#rows = new Map(elements.map((element) => [element.dataset["name"]!, toRow(element)]))
+    this.#mark()
+  }
+
+  /** Marks the chosen row. It, or the first one, is where the tabulator key stops; the arrow keys go on from there. */
+  #mark(): void {
+    const { series } = this.#address
+    const chosen = this.#rows.get(series) ?? this.#rows.values().next().value
+    for (const { element, name } of this.#rows.values()) {
+      if (name === series) element.setAttribute("aria-current", "true")
+      else element.removeAttribute("aria-current")
+      element.tabIndex = element === chosen?.element ? 0 : -1
+      element.href = toHref({ ...this.#address, series: name })
+    }
+  }
+
+  #later(): void {
+    if (this.#refresh !== undefined) return
+    this.#refresh = setTimeout(() => {
+      this.#refresh = undefined
+      if (!document.hidden) void this.fetch()
+    }, refreshPause)
+  }
+
+  #listen(): void {
+    const { onChoose, onMatch, section } = this.#options
+    let pending: ReturnType<typeof setTimeout> | undefined
+    this.#search.addEventListener("input", () => {
+      clearTimeout(pending)
+      pending = setTimeout(() => onMatch(this.#search.value), searchPause)
+    })
+    this.#search.form?.addEventListener("submit", (event) => {
+      event.preventDefault()
+      clearTimeout(pending)
+      onMatch(this.#search.value)
+    })
+    section.addEventListener("click", (event) => {
+      const row = event.target instanceof Element ? event.target.closest("a.row") : null
+      // With a modifier the reader wants a tab or a window of its own.
+      if (!(row instanceof HTMLAnchorElement) || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0)
+        return
+      event.preventDefault()
+      onChoose(row.dataset["name"]!)
+    })
+    section.addEventListener("keydown", (event) => this.#move(event))
+  }
+
+  /** The arrow keys go from the search to the rows, and from row to row. */
+  #move(event: KeyboardEvent): void {
+    const elements = [...this.#rows.values()].map(({ element }) => element)
+    const at = elements.findIndex((element) => element === document.activeElement)
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: elements.length - 1 }[event.key]
+    const isSearching = document.activeElement === this.#search
+    if (to === undefined || (isSearching && event.key !== "ArrowDown") || event.ctrlKey || event.metaKey) return
+    event.preventDefault()
+    if (to < 0) return this.#search.focus()
+    elements[to]?.focus()
+  }
+}
+
+const toRow = (element: HTMLAnchorElement): Row => ({
+  name: element.dataset["name"]!,
+  element,
+  count: Number(element.dataset["count"]),
+  time: Number(element.dataset["time"]),
+  recent: (element.dataset["recent"] ?? "")
+    .split(" ")
+    .filter((text) => text !== "")
+    .map(Number)
+})
+
+/** Values that a sparkline has, as on the server. */
+const maxRecent = 30
+
+const update = (row: Row, added: number, timestamp: number, value: number): void => {
+  const { element, name, recent } = row
+  row.count += added
+  setText(find(".count", HTMLElement, element), formatCount(row.count))
+  if (timestamp < row.time) return
+  row.time = timestamp
+  recent.push(value)
+  if (recent.length > maxRecent) recent.shift()
+  setText(find(".value", HTMLElement, element), formatValue(name, value))
+  find(".spark path", SVGElement, element).setAttribute("d", sparkline(recent))
+}

@@ -1,0 +1,217 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import type { Streams, Totals } from "@spillway/examples/metricstream/otlp/streams"
+import { makeStreams, nanos } from "./support/otlp.ts"
+
+interface Options {
+  readonly key?: string
+  readonly source?: string
+  readonly start?: number | undefined
+  readonly isFirstHand?: boolean
+}
+
+/** Long after all that happens here. */
+const now = BigInt(nanos(1_000_000))
+
+const totals = (...numbers: ReadonlyArray<number | bigint>): Totals => ({ numbers, distribution: undefined })
+
+/** What a point at a second adds; its request is stored. */
+const makeAdd = (streams: Streams) => {
+  let request = 0
+  return (
+    second: number,
+    value: number | bigint,
+    { key = "a", source = "s", start = 1, isFirstHand = true }: Options = {}
+  ) => {
+    streams.open(++request, now)
+    const point = {
+      key,
+      source,
+      start: start === 0 ? 0 : BigInt(nanos(start)),
+      time: BigInt(nanos(second)),
+      isFirstHand
+    }
+    const added = streams.advance(request, { ...point, totals: totals(value) })
+    streams.settle(request)
+    return added?.numbers[0]
+  }
+}
+
+describe("Streams", () => {
+  it("counts the first point of a stream that began later than the table, and then what is added", () => {
+    const add = makeAdd(makeStreams())
+    assert.deepStrictEqual([add(10, 5), add(20, 8), add(30, 8)], [5, 3, 0])
+  })
+
+  it("takes the first point of a stream that began before the table for where the next begins", () => {
+    const add = makeAdd(makeStreams())
+    assert.deepStrictEqual([add(10, 5, { start: -1 }), add(20, 8, { start: -1 })], [undefined, 3])
+  })
+
+  it("does so for a stream that does not know when it began", () => {
+    const add = makeAdd(makeStreams())
+    assert.deepStrictEqual([add(10, 5, { start: 0 }), add(20, 8, { start: 0 })], [undefined, 3])
+    const same = { key: "b", source: "b", start: 10, isFirstHand: false }
+    assert.deepStrictEqual([add(10, 5, same), add(20, 8, same)], [undefined, 3])
+  })
+
+  it("counts a first point of the instant in which its program began to count", () => {
+    const add = makeAdd(makeStreams())
+    assert.deepStrictEqual([add(10, 5, { start: 10 }), add(20, 8, { start: 10 })], [5, 3])
+  })
+
+  it("counts the first point of a stream that its sender did not have before", () => {
+    const add = makeAdd(makeStreams())
+    add(10, 5, { start: -1 })
+    const late = { key: "b", start: -1 }
+    assert.deepStrictEqual([add(20, 3, late), add(30, 4, late)], [3, 1])
+    assert.isUndefined(add(20, 3, { key: "c", start: -1, source: "other" }))
+    // Without a start it cannot be told whose it is.
+    add(10, 5, { start: 0, source: "unknown" })
+    assert.isUndefined(add(20, 3, { key: "d", start: 0, source: "unknown" }))
+  })
+
+  it("does not count the streams of a sender that come in the same report as its first", () => {
+    const add = makeAdd(makeStreams())
+    add(10, 5, { start: -1 })
+    assert.isUndefined(add(10, 3, { key: "b", start: -1 }))
+  })
+
+  it("adds nothing for a point that comes again or late", () => {
+    const add = makeAdd(makeStreams())
+    add(10, 5)
+    add(20, 8)
+    assert.deepStrictEqual([add(20, 8), add(10, 5), add(30, 9)], [0, undefined, 1])
+  })
+
+  it("counts anew when the values of a stream without a start fall", () => {
+    const add = makeAdd(makeStreams())
+    const unknown = { start: 0 }
+    add(10, 5, unknown)
+    assert.deepStrictEqual([add(20, 2, unknown), add(30, 3, unknown), add(15, 1, unknown)], [2, 1, undefined])
+  })
+
+  it("is exact beyond the integers that doubles hold", () => {
+    const add = makeAdd(makeStreams())
+    add(10, 2n ** 60n)
+    assert.strictEqual(add(20, 2n ** 60n + 1n), 1n)
+  })
+
+  it("counts again what was not stored, once it comes again", () => {
+    const streams = makeStreams()
+    const advance = (request: number, second: number, value: number) => {
+      streams.open(request, now)
+      const [start, time] = [BigInt(nanos(1)), BigInt(nanos(second))]
+      return streams.advance(request, { key: "a", source: "s", start, time, isFirstHand: true, totals: totals(value) })
+        ?.numbers[0]
+    }
+    assert.strictEqual(advance(1, 10, 5), 5)
+    streams.revert(1)
+    assert.strictEqual(streams.size, 0)
+    assert.strictEqual(advance(2, 10, 5), 5)
+    assert.strictEqual(advance(3, 20, 8), 3)
+    streams.revert(3)
+    streams.revert(3)
+    streams.settle(2)
+    assert.strictEqual(advance(4, 30, 10), 5)
+  })
+
+  it("owes to a later point what a request before it did not store", () => {
+    const streams = makeStreams()
+    const advance = (request: number, second: number, value: number | bigint) => {
+      streams.open(request, now)
+      const [start, time] = [BigInt(nanos(1)), BigInt(nanos(second))]
+      return streams.advance(request, { key: "a", source: "s", start, time, isFirstHand: true, totals: totals(value) })
+        ?.numbers[0]
+    }
+    advance(1, 10, 5)
+    advance(2, 20, 8)
+    advance(3, 30, 9)
+    streams.revert(2)
+    streams.settle(3)
+    assert.strictEqual(advance(4, 40, 11), 3 + 2)
+  })
+
+  it("does not take a sender for known by a request that was not stored", () => {
+    const streams = makeStreams()
+    const advance = (request: number, second: number, key: string) => {
+      streams.open(request, now)
+      const [start, time] = [BigInt(nanos(-1)), BigInt(nanos(second))]
+      return streams.advance(request, { key, source: "s", start, time, isFirstHand: true, totals: totals(5) })
+    }
+    advance(1, 10, "a")
+    streams.revert(1)
+    assert.isUndefined(advance(2, 20, "a"))
+  })
+
+  it("forgets the stream that was quiet for longest, and does not count it whole when it comes back", () => {
+    const streams = makeStreams({ maxNumbers: 60 })
+    const add = makeAdd(streams)
+    const of = (key: string, start = 1) => ({ key, source: key, start })
+    add(10, 5, of("a"))
+    add(10, 5, of("b"))
+    add(10, 5, of("c"))
+    assert.strictEqual(streams.size, 3)
+    add(20, 6, of("a"))
+    add(20, 7, of("d", 15))
+    assert.strictEqual(streams.size, 3)
+    assert.deepStrictEqual([add(30, 8, of("a")), add(30, 9, of("b"))], [2, undefined])
+    assert.strictEqual(add(40, 10, of("b")), 1)
+    assert.strictEqual(add(40, 3, of("e", 35)), 3)
+  })
+
+  it("does not take streams for old because of a clock that was far ahead", () => {
+    const streams = makeStreams({ maxNumbers: 40 })
+    const add = makeAdd(streams)
+    add(90_000_000, 5, { key: "a", source: "a", start: 80_000_000 })
+    add(10, 5, { key: "b", source: "b" })
+    add(10, 5, { key: "c", source: "c" })
+    assert.strictEqual(streams.size, 2)
+    assert.strictEqual(add(1_000_020, 7, { key: "d", source: "d", start: 1_000_010 }), 7)
+  })
+
+  it("takes the first of too many open requests for stored", () => {
+    const streams = makeStreams({ maxOpen: 1 })
+    const [start, time] = [BigInt(nanos(1)), BigInt(nanos(10))]
+    streams.open(1, now)
+    streams.advance(1, { key: "a", source: "s", start, time, isFirstHand: true, totals: totals(5) })
+    streams.open(2, now)
+    streams.revert(1)
+    assert.strictEqual(streams.size, 1)
+  })
+
+  const Report = Schema.Struct({
+    stream: Schema.Literals(["a", "b", "c"]),
+    grown: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100 })),
+    fate: Schema.Literals(["stored", "refused", "repeated", "late"])
+  })
+  it.prop(
+    "adds up to what each stream has counted, whatever is refused, repeated or late",
+    [Schema.Array(Report)],
+    ([reports]) => {
+      const streams = makeStreams()
+      const counted = new Map<string, number>()
+      const stored = new Map<string, number>()
+      const constant = { start: BigInt(nanos(1)), isFirstHand: true }
+      let request = 0
+      const send = (key: string, value: number, time: bigint, isStored: boolean) => {
+        streams.open(++request, now)
+        const added = streams.advance(request, { ...constant, key, source: key, time, totals: totals(value) })
+        if (!isStored) return streams.revert(request)
+        stored.set(key, (stored.get(key) ?? 0) + Number(added?.numbers[0] ?? 0))
+        streams.settle(request)
+      }
+      reports.forEach(({ fate, grown, stream }, index) => {
+        const before = counted.get(stream) ?? 0
+        const value = before + grown
+        counted.set(stream, value)
+        const time = BigInt(nanos(10 + index))
+        send(stream, value, time, fate !== "refused")
+        if (fate === "repeated") send(stream, value, time, true)
+        if (fate === "late") send(stream, before, time - 1n, true)
+      })
+      for (const [stream, value] of counted) send(stream, value, BigInt(nanos(10_000)), true)
+      assert.deepStrictEqual(stored, counted)
+    }
+  )
+})

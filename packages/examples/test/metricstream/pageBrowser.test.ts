@@ -1,0 +1,161 @@
+import { assert, describe, it } from "@effect/vitest"
+import { bucketsOf, parseAddress, toHref } from "@spillway/examples/metricstream/page/address"
+import type { Address } from "@spillway/examples/metricstream/page/address"
+import { Buckets } from "@spillway/examples/metricstream/page/browser/buckets"
+import type { Answer } from "@spillway/examples/metricstream/page/browser/buckets"
+import { EventParser } from "@spillway/examples/metricstream/page/browser/events"
+import { History } from "@spillway/examples/metricstream/page/browser/history"
+import { scaled } from "@spillway/examples/metricstream/page/browser/keys"
+
+describe("EventParser", () => {
+  const text =
+    'retry: 5\n\nid: 7\nevent: a\r\ndata: {"x":\r\ndata: 1}\n\n: comment\n\r\ndata:two\r\n\r\nevent: none\n\nid: 8\rdata\r\r'
+  const events = [
+    { event: "a", data: '{"x":\n1}', id: "7" },
+    { event: "", data: "two", id: "7" },
+    { event: "", data: "", id: "8" }
+  ]
+
+  it("gives the same events however the text is cut", () => {
+    for (let size = 1; size <= text.length; size++) {
+      const parser = new EventParser()
+      const found = []
+      for (let at = 0; at < text.length; at += size) found.push(...parser.feed(text.slice(at, at + size)))
+      // A break at the very end may be half of one: what is after it tells.
+      found.push(...parser.feed(":"))
+      assert.deepStrictEqual(found, events, `in pieces of ${size}`)
+    }
+  })
+})
+
+describe("History", () => {
+  const point = (time: number) => [time, time, null]
+
+  it("keeps points for so long, in the order of time", () => {
+    const history = new History(1000, 3000)
+    history.add([1000, 2000, 3000, 4000, 5000].map(point))
+    assert.deepStrictEqual(history.times, [3000, 4000, 5000])
+    assert.deepStrictEqual(history.column("stored"), [3000, 4000, 5000])
+    assert.deepStrictEqual(history.column("pending"), [null, null, null])
+    assert.strictEqual(history.latest, 5000)
+  })
+
+  it("leaves a gap where nothing was measured", () => {
+    const history = new History(1000, 60_000)
+    history.add([1000, 2000, 4400, 9000].map(point))
+    assert.deepStrictEqual(history.times, [1000, 2000, 4400, 4401, 9000])
+    assert.deepStrictEqual(history.column("stored"), [1000, 2000, 4400, null, 9000])
+  })
+
+  it("takes again what it has, and what a clock says that was set back", () => {
+    const history = new History(1000, 60_000)
+    history.add([1000, 2000, 3000].map(point))
+    history.add([2000, 3000, 4000].map(point))
+    assert.deepStrictEqual(history.times, [1000, 2000, 3000, 4000])
+    history.add([point(1500)])
+    assert.deepStrictEqual(history.times, [1000, 1500])
+  })
+})
+
+describe("Buckets", () => {
+  const bucket = (start: number, count: number) => ({ start, count, min: 1, p50: 2, p90: 3, p99: 4, max: 5, avg: 2.5 })
+  const answer: Answer = { step: 10, buckets: [bucket(100, 1), bucket(110, 2), bucket(120, 0)] }
+  const tail = (from: number, ...counts: ReadonlyArray<number>) => ({
+    name: "a",
+    from,
+    step: 10,
+    columns: [counts, ...Array.from({ length: 6 }, () => counts.map(() => null))]
+  })
+
+  it("takes the last buckets in the place of those that it has, and adds the next", () => {
+    const buckets = new Buckets(answer)
+    assert.isTrue(buckets.merge(tail(110, 7, 8)))
+    assert.deepStrictEqual(
+      [buckets.times, buckets.column("count")],
+      [
+        [100, 110, 120],
+        [1, 7, 8]
+      ]
+    )
+    assert.isTrue(buckets.merge(tail(120, 9, 1)))
+    assert.deepStrictEqual(
+      [buckets.times, buckets.column("count")],
+      [
+        [100, 110, 120, 130],
+        [1, 7, 9, 1]
+      ]
+    )
+    assert.deepStrictEqual(buckets.column("p50"), [2, null, null, null])
+    assert.strictEqual(buckets.latest, 3)
+  })
+
+  it("says when there is a hole, or the buckets are others", () => {
+    const buckets = new Buckets(answer)
+    assert.isFalse(buckets.merge(tail(140, 1, 1)))
+    assert.isFalse(buckets.merge({ ...tail(120, 1, 1), step: 20 }))
+    assert.isFalse(new Buckets({ step: 10, buckets: [] }).merge(tail(120, 1, 1)))
+    assert.isTrue(buckets.merge(tail(130, 1, 1)))
+  })
+
+  it("takes no bucket from before the first", () => {
+    const buckets = new Buckets(answer)
+    assert.isTrue(buckets.merge(tail(90, 4, 5)))
+    assert.deepStrictEqual(
+      [buckets.times, buckets.column("count")],
+      [
+        [100, 110, 120],
+        [5, 2, 0]
+      ]
+    )
+  })
+
+  it("forgets what is too old, and finds the newest bucket that has events", () => {
+    const buckets = new Buckets(answer)
+    assert.strictEqual(buckets.latest, 1)
+    buckets.forgetBefore(110)
+    assert.deepStrictEqual(
+      [buckets.times, buckets.column("max")],
+      [
+        [110, 120],
+        [5, 5]
+      ]
+    )
+  })
+})
+
+describe("address", () => {
+  const parse = (query: string) => parseAddress(new URLSearchParams(query))
+
+  it("comes back from its text", () => {
+    for (const href of [
+      "/",
+      "/?series=a%2Fb%3A+c&range=1h",
+      "/?series=a&from=1000&to=5000&match=%3Cb%3E%26",
+      "/?match=x"
+    ]) {
+      assert.strictEqual(toHref(parse(href.slice(1))), href)
+    }
+  })
+
+  it("leaves out what makes no sense", () => {
+    const nothing: Address = { series: "", range: "15m", zoom: undefined, match: "" }
+    for (const query of ["", "range=2y", "from=5&to=1", "from=1", "from=x&to=y", "from=1&to=500", "from=-5&to=5000"]) {
+      assert.deepStrictEqual(parse(query), nothing, query)
+    }
+  })
+
+  it("asks for whole buckets, as fine as the time that is seen is worth", () => {
+    assert.deepStrictEqual(bucketsOf(parse("range=15m"), 10_000_003), { from: 9_100_000, to: 10_005_000, step: 5000 })
+    assert.deepStrictEqual(bucketsOf(parse("from=1003&to=61003"), 0), { from: 1000, to: 61_200, step: 200 })
+    const { from, step, to } = bucketsOf(parse(`from=0&to=${40 * 365 * 86_400_000}`), 0)
+    assert.isAtMost((to - from) / step, 2200)
+  })
+})
+
+describe("scaled", () => {
+  it("shows more or less of the time around a time", () => {
+    assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 75, 0.5), { from: 37.5, to: 87.5 })
+    assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 100, 2), { from: -100, to: 100 })
+    assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 500, 0.5), { from: 50, to: 100 })
+  })
+})
