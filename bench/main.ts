@@ -12,8 +12,10 @@ const scenarios: Readonly<Record<string, string>> = {
   connections: "memory of 10,000 stuck connections, and of clients that do not read, beside node:http and stock",
   hello: "the same app on our server layer and on the stock one: CPU per request",
   multiloop: "one and two event loops on one port, beside node:cluster: CPU per request",
+  balancing: "the ways to choose a thread for a task, on a mix of short and long ones: latency",
   simulation: "the limit algorithms in simulated overloads: goodput, p99, refusals, time to converge",
   metricstream: "MetricStream under 2,000 events a second: answers, latency, CPU per request",
+  "metricstream-cost": "what a request costs MetricStream, stage by stage: CPU",
   overload: "up to ten times what a server can carry, beside Fastify, under-pressure, Piscina and stock: useful answers"
 }
 
@@ -24,7 +26,7 @@ const unknown = wanted.filter((name) => scenarios[name] === undefined)
 if (wanted.length === 0 || unknown.length > 0) {
   if (unknown.length > 0) console.error(`unknown scenario: ${unknown.join(", ")}`)
   console.log("npm run bench -- <scenario> …\n")
-  for (const [name, what] of Object.entries(scenarios)) console.log(`  ${name.padEnd(14)} ${what}`)
+  for (const [name, what] of Object.entries(scenarios)) console.log(`  ${name.padEnd(18)} ${what}`)
   process.exit(unknown.length > 0 ? 1 : 0)
 }
 

@@ -4,9 +4,11 @@
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { fillSection } from "./support/markdown.ts"
+import { balancingTables } from "./tables/balancing.ts"
 import { connectionsTables } from "./tables/connections.ts"
 import { helloTables } from "./tables/hello.ts"
 import { metricstreamTables } from "./tables/metricstream.ts"
+import { metricstreamCostTables } from "./tables/metricstreamCost.ts"
 import { multiloopTables } from "./tables/multiloop.ts"
 import { offloadTables } from "./tables/offload.ts"
 import { overloadTables } from "./tables/overload.ts"
@@ -18,7 +20,9 @@ const tables: Readonly<Record<string, (report: never) => string>> = {
   connections: connectionsTables,
   hello: helloTables,
   multiloop: multiloopTables,
+  balancing: balancingTables,
   metricstream: metricstreamTables,
+  "metricstream-cost": metricstreamCostTables,
   offload: offloadTables,
   overload: overloadTables
 }

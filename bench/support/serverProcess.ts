@@ -40,6 +40,10 @@ export class ServerProcess {
     throw new Error(`${file} ended without printing its URL`)
   }
 
+  get pid(): number {
+    return this.#child.pid!
+  }
+
   /** User and system CPU seconds so far, of all its threads and of its children that run. */
   cpuSeconds(): number {
     const { pid } = this.#child

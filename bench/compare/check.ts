@@ -1,0 +1,183 @@
+/**
+ * Assertions on what makes the text: figures, the choice of sentences, targets and charts, from results that are made up here. They take
+ * some milliseconds and run before every measurement, since it would be a pity to find out after twenty minutes.
+ */
+import assert from "node:assert/strict"
+import { comparison } from "../tables/compare.ts"
+import { dotChart } from "./charts/dots.ts"
+import { rateChart } from "./charts/rates.ts"
+import { waitChart } from "./charts/waits.ts"
+import { agrees, middle, millis, shown } from "./figures.ts"
+import { ingestCause, ingestReasons, memoryReason, throughputReason, waitingReason } from "./reasons.ts"
+import type { IngestFacts, ThroughputFacts } from "./reasons.ts"
+import type { Parts } from "./contract.ts"
+import { parseArguments } from "./settings.ts"
+import { targetsOf } from "./targets.ts"
+
+/** Every element is closed by itself or by its end in order, and nothing is not a number. */
+export const assertWellFormed = (svg: string): void => {
+  const open: Array<string> = []
+  for (const [, close, name, self] of svg.matchAll(/<(\/?)([a-z]+)(?:\s[^<>]*?)?(\/?)>/g)) {
+    if (close === "/") assert.equal(open.pop(), name, "an element ends that is not the last one that began")
+    else if (self !== "/") open.push(name!)
+  }
+  assert.deepEqual(open, [], "elements do not end")
+  assert.ok(!/NaN|undefined|Infinity/.test(svg), "a coordinate is no number")
+  assert.ok(!/&(?!amp;|lt;|gt;)/.test(svg), "an ampersand is not escaped")
+}
+
+const checkArguments = (): void => {
+  assert.equal(parseArguments([]).mode, "full")
+  assert.equal(parseArguments([]).parts.length, 7)
+  assert.deepEqual(parseArguments(["quick", "6", "1"]).parts, ["1", "6"])
+  assert.throws(() => parseArguments(["8"]), /8 is none of/)
+}
+
+const checkFigures = (): void => {
+  assert.equal(middle([3, 1, 2]), 2)
+  assert.equal(middle([null, Number.NaN, undefined]), null)
+  assert.equal(shown([1, 3, 2], " x", String), "2 x (1 to 3)")
+  assert.equal(shown([2, 2], " x", String), "2 x")
+  assert.equal(shown([null]), "-")
+  assert.equal(millis([2500]), "2.50 s")
+  assert.ok(agrees(100, 110) && !agrees(100, 200))
+}
+
+const throughputFacts: ThroughputFacts = {
+  name: "one",
+  claimed: 1000,
+  measured: 9700,
+  ceiling: 10_000,
+  clients: 1000,
+  waitMillis: 100,
+  atATime: undefined,
+  cores: 0.5,
+  machineCores: 2,
+  otherCores: 0
+}
+
+const checkThroughput = (): void => {
+  const reason = (facts: Partial<ThroughputFacts>) => throughputReason({ ...throughputFacts, ...facts })
+  assert.equal(reason({ claimed: 9000 }), undefined)
+  assert.match(reason({})!, /the clients are the limit/)
+  assert.match(reason({ claimed: 80, measured: 40, ceiling: 80, atATime: 8 })!, /held a worker for 200 ms/)
+  assert.match(reason({ measured: 400, cores: 1.9 })!, /there was no CPU left/)
+  assert.match(reason({ measured: 400 })!, /do not say what was/)
+  assert.match(reason({ measured: 400, otherCores: 1.2 })!, /used 1.2 cores meanwhile: measure again/)
+  assert.match(reason({ claimed: 40, measured: 79, ceiling: 80, atATime: 8 })!, /of what 8 at a time allow/)
+  const memory = { name: "one", claimed: 8, peak: 90e6, idle: 80e6, clients: 1000, each: undefined, workers: 1 }
+  assert.equal(memoryReason({ ...memory, claimed: 90 }), undefined)
+  assert.match(memoryReason(memory)!, /before the first request: Node/)
+  assert.match(memoryReason({ ...memory, each: 1e7, workers: 8 })!, /8 threads with 10 MB each/)
+  const waits = { name: "one", claimed: 600, measured: 620, first: 200, waitMillis: 200 }
+  assert.equal(waitingReason(waits), undefined)
+  assert.match(waitingReason({ ...waits, measured: 2000 })!, /10.0 times the wait/)
+}
+
+const ingestFacts: IngestFacts = {
+  rate: 500,
+  claimed: 98.5,
+  measured: 20,
+  serverCores: 1.5,
+  loadCores: 0.4,
+  machineCores: 2,
+  otherCores: 0,
+  cpuMicros: 20_000,
+  fell: null
+}
+
+const checkIngest = (): void => {
+  const cause = (facts: Partial<IngestFacts>) => ingestCause({ ...ingestFacts, ...facts })
+  assert.equal(cause({ measured: 98 }), "agrees")
+  assert.equal(cause({}), "cpu")
+  assert.equal(cause({ serverCores: 0.2 }), "unknown")
+  assert.equal(cause({ serverCores: 0.2, otherCores: 1.3 }), "cpu")
+  assert.equal(cause({ claimed: 90, measured: 100, serverCores: 0.2 }), "nothing was short")
+  assert.equal(cause({ fell: "ended by us" }), "fell over")
+  const facts = [
+    ingestFacts,
+    { ...ingestFacts, rate: 1000, claimed: 88 },
+    { ...ingestFacts, rate: 2000, measured: 98.5 }
+  ]
+  const reasons = ingestReasons("one", facts, "")
+  assert.equal(reasons.length, 1)
+  assert.match(reasons[0]!, /at 500 and 1,000\/s: 98.5 and 88 % claimed, 20 and 20 % measured/)
+  assert.match(reasons[0]!, /20,000 us/)
+}
+
+const checkCharts = (): void => {
+  const rows = ["a < b", "c"]
+  const panels = [
+    {
+      name: "p & q",
+      rows: [
+        [1, 1000],
+        [null, 5]
+      ]
+    }
+  ]
+  assertWellFormed(dotChart({ title: "t", kinds: ["x", "y"], rows, panels }))
+  assertWellFormed(dotChart({ title: "t", kinds: ["x"], rows, panels: [{ name: "p", rows: [[null], [0]] }] }))
+  const wait = { name: "w", from: 0, to: 1200, status: 200 }
+  const waits = [
+    [wait, { ...wait, from: 100, to: 103 }],
+    [wait, { ...wait, status: 504 }]
+  ]
+  assertWellFormed(waitChart({ title: "t", rows, panels: [{ name: "p", rows: waits }] }))
+  const lines = [
+    { name: "x", measured: [100, null], claimed: [99, 50] },
+    { name: "y", measured: [1, 2], claimed: null }
+  ]
+  assertWellFormed(rateChart({ title: "t", rates: [500, 1000], lines }))
+  assert.throws(() => assertWellFormed("<svg><g></svg>"))
+  assert.throws(() => assertWellFormed('<svg><path d="MNaN"/></svg>'))
+}
+
+const footprint = { threads: 7, rss: 100e6, peakRss: 120e6 }
+
+const throughputPart = (perSecond: ReadonlyArray<number>): Parts["1"] => ({
+  measuredAt: "2026-01-01T00:00:00.000Z",
+  mode: "full",
+  rounds: perSecond.length,
+  machine: { node: "v24.0.0", cpu: "made up", cores: 2 },
+  seconds: 1,
+  plan: { clients: 1000, waitMillis: 100, seconds: 1 },
+  failures: [],
+  measurements: perSecond.map((perSecond, round) => ({
+    entrant: "event-driven",
+    round,
+    stealPercent: 0,
+    otherCores: 0,
+    tries: 1,
+    sample: { perSecond, refused: 0, socketErrors: "", cores: 0.5, idle: footprint, peak: footprint, fell: null }
+  }))
+})
+
+const checkTargets = (): void => {
+  const [target] = targetsOf({ "1": throughputPart([9500, 8000, 9100]) })
+  assert.deepEqual([target?.met, target?.measured], [true, "9,100/s (8,000 to 9,500)"])
+  assert.equal(targetsOf({ "1": throughputPart([8999]) })[0]?.met, false)
+  assert.deepEqual(targetsOf({}), [])
+  const text = comparison({ "1": throughputPart([9500]) }, undefined)
+  assert.match(text, /\*\*event-driven\*\*: 1,000\/s claimed, 9,500\/s measured/)
+  assert.match(text, /20 MB claimed, 114 MB measured/)
+  const disturbed = throughputPart([9500])
+  const measurements = disturbed.measurements.map((each) => ({ ...each, stealPercent: 20, tries: 3 }))
+  assert.match(comparison({ "1": { ...disturbed, measurements } }, undefined), /still disturbed: event-driven/)
+}
+
+const checkText = (): void => {
+  const text = comparison({}, undefined)
+  assert.match(text, /## 7\. Not measured yet/)
+  assert.ok(!text.includes("What was aimed at"))
+}
+
+export const check = (): void => {
+  checkArguments()
+  checkFigures()
+  checkThroughput()
+  checkIngest()
+  checkCharts()
+  checkTargets()
+  checkText()
+}

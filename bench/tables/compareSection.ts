@@ -1,0 +1,68 @@
+/** What all sections of COMPARISON.md have in common. */
+import { entrantsOf, samplesOf } from "../compare/contract.ts"
+import type { Part } from "../compare/contract.ts"
+import { maxOtherCores, maxStealPercent } from "../compare/settings.ts"
+import { number, table } from "../support/markdown.ts"
+
+type AnyPart = Part<unknown, unknown>
+
+export const svg = (name: string, what: string): string => `![${what}](bench/results/compare-${name}.svg)`
+
+/** Measurements that the host disturbed and that no further try made better. */
+const disturbed = ({ measurements }: AnyPart) =>
+  measurements.filter(({ stealPercent }) => (stealPercent ?? 0) > maxStealPercent)
+
+/** Who has fewer rounds than the others. */
+const once = (part: AnyPart): string => {
+  const names = entrantsOf(part).filter((name) => samplesOf(part, name).length < part.rounds)
+  return names.length === 0 ? "" : ` (1 of ${names.join("; ")})`
+}
+
+/** When, how often and on what it was measured, and what the host took away meanwhile. */
+export const conditionsOf = (part: AnyPart): string => {
+  const { failures, machine, measuredAt, measurements, mode, rounds } = part
+  const steal = Math.max(0, ...measurements.map(({ stealPercent }) => stealPercent ?? 0))
+  const again = measurements.filter(({ tries }) => tries > 1).length
+  const bad = disturbed(part)
+  const shared = measurements
+    .map(({ otherCores }) => otherCores)
+    .filter((cores) => cores > maxOtherCores)
+    .toSorted((a, b) => b - a)
+  const missing = failures.map(({ entrant, round }) => `${entrant} in round ${round + 1}`)
+  const marks = [
+    ...(missing.length > 0 ? [`**could not be measured: ${missing.join(", ")}**`] : []),
+    ...(again > 0 ? [`${again} measurements were made again since more than ${maxStealPercent} % was stolen`] : []),
+    ...(shared.length > 0
+      ? [`**not alone on the machine: other programs used up to ${number(shared[0]!, 1)} cores; measure again**`]
+      : []),
+    ...(bad.length > 0
+      ? [`**still disturbed: ${[...new Set(bad.map(({ entrant }) => entrant))].join(", ")}; measure again**`]
+      : [])
+  ]
+  const often = rounds === 1 ? "1 round" : `${rounds} rounds, servers in turning order${once(part)}`
+  const host = `at most ${number(steal, steal > 0 && steal < 10 ? 1 : 0)} % of the CPU time stolen by the host`
+  return `*${measuredAt.slice(0, 10)}, ${mode} mode, ${often}, Node ${machine.node.slice(1)}, ${machine.cores} cores; ${[host, ...marks].join("; ")}.*`
+}
+
+/** The sentences for what disagrees; nothing if all agrees. */
+export const disagreements = (reasons: ReadonlyArray<string | undefined>): ReadonlyArray<string> => {
+  const sentences = reasons.filter((reason) => reason !== undefined)
+  if (sentences.length === 0) return []
+  return ["Where measured and claimed figures disagree:", sentences.map((sentence) => `- ${sentence}`).join("\n")]
+}
+
+/** Who came to an end before its clients did, and how. */
+export const fallen = (part: Part<unknown, { readonly fell: string | null }>): ReadonlyArray<string> => {
+  const sentences = entrantsOf(part).flatMap((name) => {
+    const reasons = new Set(samplesOf(part, name).flatMap(({ fell }) => (fell === null ? [] : [fell])))
+    return reasons.size === 0 ? [] : [`**${name}** fell over: ${[...reasons].join("; ")}.`]
+  })
+  return sentences.length === 0 ? [] : [sentences.join(" ")]
+}
+
+/** A table of words: all columns to the left. */
+export const textTable = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  table(head, rows).replaceAll("---:|", "---|")
+
+export const section = (title: string, paragraphs: ReadonlyArray<string>): string =>
+  [`## ${title}`, ...paragraphs].join("\n\n")
