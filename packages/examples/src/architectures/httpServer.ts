@@ -4,6 +4,7 @@
  */
 import * as HttpMetrics from "@spillway/http/HttpMetrics"
 import * as Server from "@spillway/http/Server"
+import * as ServerConfig from "@spillway/http/ServerConfig"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
@@ -19,8 +20,14 @@ import { sample } from "./stats/eventLoop.ts"
 import { Refresh } from "./stats/report.ts"
 import { Stats } from "./stats/stats.ts"
 
-/** Longer than the longest request that the routes allow, of which `/ws` takes the largest messages. */
-const options = { requestDeadline: longest + 5000, maxWebSocketMessageSize: "16 MiB" } as const
+const options: Omit<Server.Options, "port"> = {
+  // Longer than the longest request that the routes allow.
+  requestDeadline: longest + 5000,
+  // For `/ws`.
+  maxWebSocketMessageSize: "16 MiB",
+  // Whoever looks on sees most when there is most to see.
+  exempt: (request) => ServerConfig.defaults.exempt(request) || request.url === "/stats"
+}
 
 /** Why a request is refused that would be served at another time. */
 const reasons = new Set(["QueueFull", "WaitExceeded", "Displaced", "Shed", "Starting", "Draining", "ConnectionLimit"])

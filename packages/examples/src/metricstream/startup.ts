@@ -26,7 +26,8 @@ export const explain = (error: ConfigError | ServeError | OffloadError): string 
     case "ServeError":
       return explainListen(error.cause)
     case "OffloadError":
-      // Which worker could not start is of no interest to who set the path.
+      // All other workers open the database, and which of them could not is of no interest to who set the path.
+      if (error.task === "otlp") return error.message
       return `METRICSTREAM_DB: the database cannot be opened: ${error.reason.message.replace(/^worker \S+ cannot start: (Error: )?/, "")}`
   }
 }

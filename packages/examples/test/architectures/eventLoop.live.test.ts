@@ -37,6 +37,17 @@ describe("event-driven", () => {
 })
 
 describe("hybrid", () => {
+  it.live("counts what the door refuses, and tells it also then", () =>
+    Effect.gen(function* () {
+      const { url } = yield* launch("hybrid", { SPILLWAY_HTTP_MAX_CONCURRENT: "1", SPILLWAY_HTTP_MAX_QUEUED: "0" })
+      const sleeping = yield* Effect.forkChild(get(`${url}/sleep?ms=60000`))
+      yield* untilStats(url, ({ active }) => active === 1)
+      assert.strictEqual((yield* get(`${url}/fast`)).status, 503)
+      assert.strictEqual((yield* untilStats(url, () => true)).rejected, 1)
+      yield* Fiber.interrupt(sleeping)
+    })
+  )
+
   it.live("answers /fast while threads compute", () =>
     Effect.gen(function* () {
       const { url } = yield* launch("hybrid")
