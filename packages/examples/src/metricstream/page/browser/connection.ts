@@ -5,6 +5,7 @@
  * connection over which nothing comes any more.
  */
 import { EventParser } from "./events.ts"
+import { retryAfterOf } from "./retryAfter.ts"
 
 /** How the connection stands. */
 export type State = "connecting" | "live" | "restarting" | "full" | "lost" | "stopped"
@@ -29,7 +30,7 @@ class Refused extends Error {
   constructor(response: Response) {
     super(`${response.status}`)
     this.full = response.status === 503
-    this.pause = (Number(response.headers.get("retry-after")) || 0) * 1000
+    this.pause = retryAfterOf(response)
   }
 }
 
@@ -83,8 +84,8 @@ export class Connection {
     if (this.#abort !== abort) return
     abort.abort()
     this.#listener.onState(this.#draining ? "restarting" : refused?.full === true ? "full" : "lost")
-    // Not all pages at once.
-    const pause = Math.max(refused?.pause ?? 0, this.#pause) * (0.75 + Math.random() / 2)
+    // Not sooner than was asked for, and not all pages at once.
+    const pause = Math.max(refused?.pause ?? 0, this.#pause) * (1 + Math.random() / 2)
     this.#pause = Math.min(maxPause, this.#pause * 2)
     this.#timer = setTimeout(() => void this.#run(), pause)
   }

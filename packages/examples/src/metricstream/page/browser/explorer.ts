@@ -13,6 +13,7 @@ import { formatTime } from "./clock.ts"
 import { find, setText } from "./elements.ts"
 import { listenToKeys, scaled } from "./keys.ts"
 import type { Steered } from "./keys.ts"
+import { retryAfterOf } from "./retryAfter.ts"
 import { connectToolbar } from "./toolbar.ts"
 
 const lines: ReadonlyArray<DrawnLine & { readonly of: Aggregation }> = [
@@ -24,7 +25,7 @@ const lines: ReadonlyArray<DrawnLine & { readonly of: Aggregation }> = [
   { of: "p50", color: "main", width: 2 }
 ]
 
-/** How long to wait before a question is asked again that could not be answered, in milliseconds. */
+/** How long to wait at the least before a question is asked again that could not be answered, in milliseconds. */
 const retryPause = 3000
 
 export interface ExplorerOptions {
@@ -173,7 +174,7 @@ export class Explorer implements Steered {
       const body: unknown = await response.json()
       if (asking.signal.aborted) return
       if (response.ok) this.#take(body as Answer)
-      else this.#refused(response.status, body as { readonly detail?: string })
+      else this.#refused(response, body as { readonly detail?: string })
     } catch {
       // The server is not there, which the page says already; or the answer came too slowly.
       if (!asking.signal.aborted) this.#later()
@@ -187,14 +188,14 @@ export class Explorer implements Steered {
     this.#describe()
   }
 
-  #refused(status: number, { detail = "" }: { readonly detail?: string }): void {
-    this.#note(status === 404 ? "There is no series of this name yet." : detail)
-    if (status >= 500) this.#later()
+  #refused(response: Response, { detail = "" }: { readonly detail?: string }): void {
+    this.#note(response.status === 404 ? "There is no series of this name yet." : detail)
+    if (response.status >= 500) this.#later(retryAfterOf(response))
   }
 
-  #later(): void {
+  #later(pause: number = 0): void {
     clearTimeout(this.#retry)
-    this.#retry = setTimeout(() => void this.#ask(), retryPause)
+    this.#retry = setTimeout(() => void this.#ask(), Math.max(retryPause, pause))
   }
 
   #showValues(row: number | undefined): void {

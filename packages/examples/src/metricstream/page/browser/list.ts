@@ -8,6 +8,7 @@ import type { Address } from "../address.ts"
 import { formatAge, formatCount, formatValue, sparkline } from "../format.ts"
 import { announce } from "./announcer.ts"
 import { find, findAll, setText } from "./elements.ts"
+import { retryAfterOf } from "./retryAfter.ts"
 
 /** A series whose latest event is older than this is shown faded, as on the server, in milliseconds. */
 const staleAfter = 60_000
@@ -111,7 +112,7 @@ export class SeriesList {
     try {
       const signal = AbortSignal.any([fetching.signal, AbortSignal.timeout(10_000)])
       const response = await fetch(toHref(this.#address), { signal })
-      if (!response.ok) throw new Error(`${response.status}`)
+      if (!response.ok) return this.#later(retryAfterOf(response))
       const text = await response.text()
       if (!fetching.signal.aborted) this.#replace(new DOMParser().parseFromString(text, "text/html"))
     } catch {
@@ -150,12 +151,15 @@ export class SeriesList {
     }
   }
 
-  #later(): void {
+  #later(pause: number = 0): void {
     if (this.#refresh !== undefined) return
-    this.#refresh = setTimeout(() => {
-      this.#refresh = undefined
-      if (!document.hidden) void this.fetch()
-    }, refreshPause)
+    this.#refresh = setTimeout(
+      () => {
+        this.#refresh = undefined
+        if (!document.hidden) void this.fetch()
+      },
+      Math.max(refreshPause, pause)
+    )
   }
 
   #listen(): void {
