@@ -2,7 +2,7 @@
  * `npm run compare`: the six architectures and MetricStream in the seven comparisons of the project's documents, each figure beside the one
  * that is claimed. Writes `results/compare.json`, charts, and COMPARISON.md.
  *
- * `npm run compare -- quick` takes about 3 minutes and makes one round of shorter measurements; `npm run compare -- 1 6` makes only these, and
+ * `npm run compare -- quick` takes about 4 minutes: one round, shorter measurements, some servers left out; `npm run compare -- 1 6` makes only these, and
  * leaves the others as they were; `-- write` only writes charts and text again; `-- check` only checks what makes them.
  */
 import { check } from "./compare/check.ts"

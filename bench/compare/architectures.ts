@@ -1,5 +1,6 @@
 /** The servers of `packages/examples/src/architectures`, started as `npm run architecture -- <name>` starts them. */
 import { fileURLToPath } from "node:url"
+import type { Mode } from "./contract.ts"
 import type { Command } from "./server.ts"
 
 export type Architecture =
@@ -45,6 +46,10 @@ export const plain = (architecture: Architecture, env: Readonly<Record<string, s
 
 /** Requests before a measurement: each costs this one a thread. */
 export const warmUpOf = ({ architecture }: Entrant): number => (architecture === "thread-per-request" ? 4 : 200)
+
+/** Of a comparison: those that take long to start, and show only more of the same, are left out in quick mode. */
+export const entrantsIn = (mode: Mode, all: ReadonlyArray<Entrant>, onlyInFull: ReadonlyArray<string>) =>
+  all.filter(({ name }) => mode === "full" || !onlyInFull.includes(name))
 
 /** Where threads are only made until the clients have gone, a further round would show the same, and takes long. */
 export const onceIfThreads = ({ architecture }: Entrant): { readonly rounds?: number } =>

@@ -17,7 +17,9 @@ import { targetsOf } from "./targets.ts"
 /** Every element is closed by itself or by its end in order, and nothing is not a number. */
 export const assertWellFormed = (svg: string): void => {
   const open: Array<string> = []
-  for (const [, close, name, self] of svg.matchAll(/<(\/?)([a-z]+)(?:\s[^<>]*?)?(\/?)>/g)) {
+  const tags = /<(\/?)([a-z]+)(?:\s[^<>]*?)?(\/?)>/g
+  assert.ok(!/[<>]/.test(svg.replaceAll(tags, "")), "a text has a sign that begins or ends an element")
+  for (const [, close, name, self] of svg.matchAll(tags)) {
     if (close === "/") assert.equal(open.pop(), name, "an element ends that is not the last one that began")
     else if (self !== "/") open.push(name!)
   }
@@ -141,7 +143,7 @@ const throughputPart = (perSecond: ReadonlyArray<number>): Parts["1"] => ({
   rounds: perSecond.length,
   machine: { node: "v24.0.0", cpu: "made up", cores: 2 },
   seconds: 1,
-  plan: { clients: 1000, waitMillis: 100, seconds: 1 },
+  plan: { clients: 1000, waitMillis: 100, seconds: 1, warmUpSeconds: 1 },
   failures: [],
   measurements: perSecond.map((perSecond, round) => ({
     entrant: "event-driven",

@@ -30,7 +30,7 @@ itself and costs a stack and not a JavaScript engine. The two and \`sequential\`
 the turn, belongs to the connection from accept to close.
 
 "Claimed" is what the documents say that this project was started with. \`npm run compare\` measures all of this again (about 20 minutes; \`npm
-run compare -- quick\` about 3; \`npm run compare -- 1 6\` only some). Figures are the median of the rounds, with the lowest and the highest; every
+run compare -- quick\` about 4, with some servers left out; \`npm run compare -- 1 6\` only some). Figures are the median of the rounds, with the lowest and the highest; every
 measurement starts a new server in a process of its own, and load comes from another one on the same machine. Raw results:
 [bench/results/compare.json](bench/results/compare.json).`
 

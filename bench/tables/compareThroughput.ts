@@ -99,14 +99,14 @@ const head = [
 ]
 
 export const throughputSection = (part: Throughput): string => {
-  const { clients, seconds, waitMillis } = part.plan
+  const { clients, seconds, waitMillis, warmUpSeconds } = part.plan
   return section("1. A thousand clients who wait", [
     `${number(clients)} clients ask for \`/sleep?ms=${waitMillis}\`, a handler that waits as for a database, and ask again when they have their answer. Arithmetic allows ${number((1000 * clients) / waitMillis)} answers a second. A server that gives each request a thread, or its one turn, gives ${1000 / waitMillis} a second for each thread; an event loop has nothing to give away while a handler waits.`,
     svg("throughput", "Answers a second and memory of each server, claimed and measured"),
     table(head, rows(part)),
     ...fallen(part),
     ...disagreements([...rateReasons(part), ...memoryReasons(part)]),
-    `How: wrk in a process of its own, ${number(clients)} keep-alive connections for ${seconds} s on a server started for it; the first three servers close after each answer, so that wrk connects anew. It is a closed loop, which measures how many answers so many clients get; its latencies would leave out the requests that nobody sent meanwhile (coordinated omission) and are not used. Threads are the entries of \`/proc/<pid>/task\`, memory is \`VmRSS\` and \`VmHWM\` of \`/proc/<pid>/status\`, CPU is that of the whole process: all at most or in all, read from outside.`,
+    `How: wrk in a process of its own, ${number(clients)} keep-alive connections for ${seconds} s on a server started for it, the event loops after ${warmUpSeconds} s of the same, while their code is compiled, and with the backlog of the others (\`SPILLWAY_HTTP_BACKLOG=4096\`), since of 1,000 clients at once the default of 511 sends half away for a second; the first three servers close after each answer, so that wrk connects anew. It is a closed loop, which measures how many answers so many clients get; its latencies would leave out the requests that nobody sent meanwhile (coordinated omission) and are not used. Threads are the entries of \`/proc/<pid>/task\`, memory is \`VmRSS\` and \`VmHWM\` of \`/proc/<pid>/status\`, CPU is that of the whole process: all at most or in all, read from outside.`,
     conditionsOf(part)
   ])
 }

@@ -2,7 +2,7 @@
  * Comparison 4: 10,000 clients connect in the same moment, and each asks for something that waits a second. How many get their answer, how
  * long does it take, and what does it cost?
  */
-import { commandOf, loops, onceIfThreads, plain, pool, startSeconds, warmUpOf } from "../architectures.ts"
+import { commandOf, entrantsIn, loops, onceIfThreads, plain, pool, startSeconds, warmUpOf } from "../architectures.ts"
 import type { Entrant } from "../architectures.ts"
 import { runClient } from "../children.ts"
 import type { BurstReport, Outcome } from "../clients/burst.ts"
@@ -90,9 +90,9 @@ const isPatient = ({ architecture }: Entrant) =>
   architecture === "sequential" || architecture === "thread-pool" || architecture === "thread-per-request"
 
 export const connections = (mode: Mode): Comparison<ConnectionsPlan, Connections> => {
-  const patienceMillis = mode === "quick" ? 5000 : 10_000
+  const patienceMillis = mode === "quick" ? 4000 : 8000
   const plan = { connections: 10_000, waitMillis: 1000, patienceMillis, raised }
-  const steps = entrants.map((entrant) => ({
+  const steps = entrantsIn(mode, entrants, ["2 loops"]).map((entrant) => ({
     entrant: entrant.name,
     seconds: 1.5 + startSeconds(entrant) + (isPatient(entrant) ? patienceMillis / 1000 : 3),
     ...onceIfThreads(entrant),
