@@ -267,6 +267,35 @@ describe("Admission", () => {
     assert.strictEqual(log.at(-1), "e admitted")
   })
 
+  it("starts as they come those whose handlers take next to no time, until one does", () => {
+    const { door, log, time, turn } = setUp({ maxConcurrent: 999, maxQueued: 999 })
+    class Busy extends Guest {
+      readonly #millis: number
+      constructor(name: string, millis: number) {
+        super(name, log)
+        this.#millis = millis
+      }
+      override admitted() {
+        super.admitted()
+        time.now += this.#millis
+      }
+    }
+    for (let i = 0; i < 50; i++) door.enter(new Busy(`light ${i}`, 0.125))
+    assert.lengthOf(log, 50)
+    door.enter(new Busy("heavy", 1))
+    door.enter(new Busy("behind it", 0.1))
+    time.now += 0.1
+    door.enter(new Busy("and behind that", 0.1))
+    assert.strictEqual(log.at(-1), "heavy admitted")
+    assert.lengthOf(log, 51)
+    turn(2)
+    assert.deepStrictEqual(log.slice(51), ["behind it admitted", "and behind that admitted"])
+    turn()
+    // 20 ms of them.
+    for (let i = 0; i < 300; i++) door.enter(new Busy(`many ${i}`, 0.125))
+    assert.lengthOf(log, 53 + 160)
+  })
+
   it("sheds what waited for more than twice the target once the queue is late for an interval, and serves the newest", () => {
     const { door, log, time, turn } = setUp({ maxConcurrent: 9, maxQueued: 99, codel: { target: 20, interval: 100 } })
     class Busy extends Guest {

@@ -4,6 +4,19 @@
  */
 export const sliceMillis = 2
 
+/**
+ * A handler that is through within so many milliseconds, with the reading of the next request, is no reason to let that one wait: to read
+ * the others first would cost as much as to start them. A thousand requests that come in the same moment, and wait for a database, are started as they
+ * come; kept back until the last of them is read they would stay together, and come back in the same moment again.
+ */
+const lightMillis = 0.5
+
+/**
+ * For how long light handlers may go on in a turn, in milliseconds: as long as by default requests may always wait at the door. If they are
+ * more than that, the others are read before, so that their wait is seen.
+ */
+const lightSliceMillis = 20
+
 const notBegun = -1
 
 /**
@@ -15,6 +28,8 @@ const notBegun = -1
 export class Turn {
   readonly #defer: (run: () => void) => void
   #begunAt = notBegun
+  /** When the last one was started. */
+  #lastAt = notBegun
   #accepted = false
   #arrived = false
   #arrivingSince = notBegun
@@ -31,11 +46,16 @@ export class Turn {
     return !this.#accepted && this.hasTime(now)
   }
 
-  /** Whether one more handler may be started in this turn. */
+  /** Whether one more handler may be started in this turn: those before it have not had their time, or the last one needed none. */
   hasTime(now: number): boolean {
-    if (this.#begunAt !== notBegun) return now - this.#begunAt < sliceMillis
-    this.#begunAt = now
-    this.#defer(this.#end)
+    if (this.#begunAt === notBegun) {
+      this.#begunAt = now
+      this.#defer(this.#end)
+    } else {
+      const slice = now - this.#lastAt < lightMillis ? lightSliceMillis : sliceMillis
+      if (now - this.#begunAt >= slice) return false
+    }
+    this.#lastAt = now
     return true
   }
 
@@ -57,6 +77,7 @@ export class Turn {
     if (this.#begunAt !== notBegun || !this.#isArriving(now)) return this.hasTime(now)
     this.hasTime(now)
     this.#begunAt = now - sliceMillis
+    this.#lastAt = notBegun
     return false
   }
 

@@ -35,10 +35,11 @@ export const counted = <E, R>(
     // Its deadline interrupts a handler too, but then there is an answer.
     else stats.add(clientWentAway(exit) ? "interrupted" : "processed", 1)
   }
-  const watched = Effect.acquireUseRelease(
-    Effect.sync(() => stats.began()),
-    () => answered,
-    (_, exit) => Effect.sync(() => ended(exit))
-  )
+  const counting = Effect.onExit(answered, (exit) => Effect.sync(() => ended(exit)))
+  // Between the two nothing can be interrupted: there is nothing that suspends.
+  const watched = Effect.suspend(() => {
+    stats.began()
+    return counting
+  })
   return Effect.flatMap(HttpServerRequest, ({ url }) => (watching.has(pathOf(url)) ? answered : watched))
 }
