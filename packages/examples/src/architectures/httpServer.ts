@@ -46,6 +46,7 @@ const countRefused = Effect.map(Metric.snapshot, (metrics) => {
 const refresh = Effect.gen(function* () {
   const stats = yield* Stats
   const server = yield* Server.ServerStatus
+  let told = 0
   return Effect.gen(function* () {
     const { connections, queued } = yield* server.stats
     stats.set("queued", queued)
@@ -53,7 +54,9 @@ const refresh = Effect.gen(function* () {
       "openConnections",
       Object.values(connections).reduce((sum, count) => sum + count, 0)
     )
-    stats.set("refused", yield* countRefused)
+    const refused = yield* countRefused
+    stats.add("refused", refused - told)
+    told = refused
   })
 })
 

@@ -20,8 +20,11 @@ const crash = Effect.sync(() => {
 const which = Effect.map(MultiLoop.currentLoop, (current) => HttpServerResponse.text(String(current?.loop ?? 0)))
 
 const stats = Effect.map(MultiLoop.currentLoop, (current) => {
-  const stats = join(current?.loop)
-  stats.takeOver()
+  const slot = current === undefined ? 0 : current.loop + current.loops * (current.generation % 2)
+  const stats = join(slot)
+  stats.forget()
+  // Also when it crashes.
+  process.once("exit", () => stats.forget())
   stats.set("workers", 1)
   return Stats.layer(stats)
 })

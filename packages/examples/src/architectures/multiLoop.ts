@@ -15,7 +15,8 @@ const entry = new URL("./multiLoop.loop.ts", import.meta.url)
 
 export const program = Effect.gen(function* () {
   const loops = yield* workers(availableParallelism())
-  const stats = share(loops)
+  // While a loop drains, its successor counts beside it.
+  const stats = share(2 * loops)
   const { failed, status } = yield* MultiLoop.make({ entry, loops })
   const count = Effect.map(status, ({ loops }) => {
     let restarts = 0

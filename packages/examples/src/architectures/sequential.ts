@@ -48,8 +48,9 @@ const server = Effect.gen(function* () {
   stats.set("workers", 1)
   yield* sample
   yield* listen(name, (socket) => {
-    if (Queue.offerUnsafe(waiting, socket)) stats.add("queued", 1)
-    else socket.destroy()
+    if (Queue.offerUnsafe(waiting, socket)) return stats.add("queued", 1)
+    stats.add("refused", 1)
+    socket.destroy()
   })
   return yield* Effect.never
 })

@@ -182,7 +182,11 @@ describe("thread-pool", () => {
       const { url } = yield* pool(1, { ARCHITECTURE_MAX_QUEUED: "1" })
       // One at work and one in the queue.
       yield* silent(url, 2)
-      const refused = yield* get(`${url}/fast`).pipe(Effect.repeat({ until: ({ status }) => status === 503 }))
+      let refusals = 0
+      const refused = yield* get(`${url}/fast`).pipe(
+        Effect.tap(() => Effect.sync(() => refusals++)),
+        Effect.repeat({ until: ({ status }) => status === 503 })
+      )
       assert.deepStrictEqual(
         [refused.headers.get("retry-after"), refused.headers.get("content-type")],
         ["5", "application/problem+json"]
@@ -190,6 +194,7 @@ describe("thread-pool", () => {
       for (const probe of ["/livez", "/readyz", "/metrics"]) {
         assert.strictEqual((yield* get(`${url}${probe}`)).status, 200, probe)
       }
+      assert.strictEqual((yield* untilStats(url, () => true)).rejected, refusals)
     })
   )
 

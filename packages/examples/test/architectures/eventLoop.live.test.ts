@@ -128,13 +128,17 @@ describe("multi-loop", () => {
 
   it.live("has a thread for each loop, and counts for all of them", () =>
     Effect.gen(function* () {
-      const { url } = yield* launch("multi-loop", { ARCHITECTURE_WORKERS: "3" })
-      const byLoop = yield* oneToEach(url, 3)
+      const [two, four] = yield* Effect.all([
+        launch("multi-loop", { ARCHITECTURE_WORKERS: "2" }),
+        launch("multi-loop", { ARCHITECTURE_WORKERS: "4" })
+      ])
+      yield* oneToEach(two.url, 2)
+      const byLoop = yield* oneToEach(four.url, 4)
+      assert.strictEqual(threadsOf(four.pid) - threadsOf(two.pid), 2)
       for (const ask of byLoop.values()) yield* ask("/fast")
-      const { openConnections, processed, workers } = yield* untilStats(url, (stats) => stats.openConnections >= 3)
-      assert.strictEqual(workers, 3)
-      assert.isAtLeast(openConnections, 3)
-      assert.isAtLeast(processed, 6)
+      const stats = yield* untilStats(four.url, ({ openConnections }) => openConnections >= 4)
+      assert.strictEqual(stats.workers, 4)
+      assert.isAtLeast(stats.processed, 8)
     })
   )
 
@@ -160,11 +164,19 @@ describe("multi-loop", () => {
     Effect.gen(function* () {
       const { child, url } = yield* launch("multi-loop", { ARCHITECTURE_WORKERS: "2" })
       const ask = Effect.map(get(`${url}/fast`, { headers: { connection: "close" } }), ({ status }) => status)
+      const sleeping = yield* Effect.forkChild(
+        Effect.forEach([1, 2, 3, 4], () => get(`${url}/sleep?ms=2000`), { concurrency: "unbounded" })
+      )
+      yield* untilStats(url, ({ active }) => active === 4)
       child.kill("SIGHUP")
       const restarted = untilStats(url, ({ respawns }) => respawns === 2)
       const statuses = new Set<number>()
       yield* Effect.raceFirst(restarted, Effect.forever(Effect.map(ask, (status) => statuses.add(status))))
       assert.deepStrictEqual(statuses, new Set([200]))
+      for (const { status } of yield* Fiber.join(sleeping)) assert.strictEqual(status, 200)
+      // What they were doing is counted by those who did it.
+      const { active } = yield* untilStats(url, ({ workers }) => workers === 2)
+      assert.strictEqual(active, 0)
     })
   )
 })

@@ -33,6 +33,8 @@ describe("architectures", () => {
         })
         assert.isTrue(echoed.equals(bytes))
 
+        assert.strictEqual(yield* statusOf("/echo", { method: "POST", body: randomBytes(1024 ** 2 + 1) }), 413)
+
         const one = yield* post('{"name":"a","value":1}')
         assert.deepStrictEqual([one.status, one.body], [202, '{"accepted":1}'])
         assert.strictEqual((yield* post('[{"name":"a","value":1},{"name":"b","value":2}]')).body, '{"accepted":2}')
@@ -54,9 +56,9 @@ describe("architectures", () => {
         // Every request above but the probes.
         assert.deepStrictEqual(
           { architecture, pid: stats.pid, processed, rejected, interrupted, respawns },
-          { architecture: name, pid, processed: 24, rejected: 0, interrupted: 0, respawns: 0 }
+          { architecture: name, pid, processed: 25, rejected: 0, interrupted: 0, respawns: 0 }
         )
-        assert.match((yield* get(`${url}/metrics`)).body, /^architecture_processed_requests(\{loop="\d"\})? 24$/m)
+        assert.match((yield* get(`${url}/metrics`)).body, /^architecture_processed_requests(\{loop="\d"\})? 25$/m)
       })
     )
 

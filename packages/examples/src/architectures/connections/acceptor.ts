@@ -12,7 +12,8 @@ const backlog = 4096
 
 const listening = (server: Server, host: string, port: number) =>
   Effect.callback<void, ServeError>((resume) => {
-    server.once("error", (cause) => resume(Effect.fail(new ServeError({ cause }))))
+    // Later ones, such as for want of file descriptors, are of single connections.
+    server.on("error", (cause) => resume(Effect.fail(new ServeError({ cause }))))
     server.listen({ host, port, backlog }, () => resume(Effect.void))
   })
 

@@ -4,14 +4,20 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type { Drain, Draining } from "@spillway/runtime/Drain"
+import * as ServerConfig from "@spillway/http/ServerConfig"
+import * as ByteSize from "effect/ByteSize"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type * as Scope from "effect/Scope"
 import { createServer } from "node:http"
 import type { Duplex } from "node:stream"
 import type { SharedStats } from "../stats/stats.ts"
+
+/** As of the servers that do not block. */
+const maxBodySize = ByteSize.fromInputUnsafe(ServerConfig.defaults.maxBodySize)
 
 /** The handlers of a server. */
 export type App = Effect.Effect<HttpServerResponse, unknown, HttpServerRequest | Scope.Scope>
@@ -34,7 +40,8 @@ const callback = (server: NodeJS.EventEmitter, connection: Duplex) =>
 /** A request that has not arrived whole after `timeout` is answered 408. */
 export const make = Effect.fnUntraced(function* (app: App, timeout: Duration.Duration) {
   const scope = yield* Effect.scope
-  const handler = yield* NodeHttpServer.makeHandler(Effect.interruptible(app), { scope })
+  const bounded = Effect.provideService(Effect.interruptible(app), HttpIncomingMessage.MaxBodySize, maxBodySize)
+  const handler = yield* NodeHttpServer.makeHandler(bounded, { scope })
   const requestTimeout = Duration.toMillis(timeout)
   const server = createServer({
     requestTimeout,
@@ -43,6 +50,8 @@ export const make = Effect.fnUntraced(function* (app: App, timeout: Duration.Dur
   })
   server.on("request", (request, response) => {
     response.shouldKeepAlive = false
+    // A client that does not take the answer is waited for as long as one that does not send the request.
+    response.once("prefinish", () => request.socket.setTimeout?.(requestTimeout, () => request.socket.destroy()))
     handler(request, response)
   })
   // Node begins to look for late requests when a server listens, which this one does not.

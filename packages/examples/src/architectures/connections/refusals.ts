@@ -1,4 +1,4 @@
-/** What a server answers on connections that it can not serve: 503 at once, but to those who ask how it is doing. */
+/** What the pool answers on connections that it can not serve: 503 at once, but to those who ask how it is doing. */
 import * as Problem from "@spillway/http/Problem"
 import * as HealthRoutes from "@spillway/http/HealthRoutes"
 import { Drain } from "@spillway/runtime/Drain"
@@ -9,6 +9,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import type { Socket } from "node:net"
 import { middleware } from "../stats/metrics.ts"
+import { report } from "../stats/report.ts"
 import { Stats } from "../stats/stats.ts"
 import * as BlockingServer from "./blockingServer.ts"
 
@@ -23,9 +24,15 @@ const maxRefusing = 1000
 
 const refusal = Problem.toResponse(Problem.unavailable("every thread is busy and the queue is full", retryAfter))
 
+/** What was refused is counted here: who asks how the server is doing gets an answer. */
+const refuse = Effect.map(Stats, (stats) => {
+  stats.add("refused", 1)
+  return refusal
+})
+
 const routes = Layer.merge(
   HealthRoutes.layerNoChecks.pipe(Layer.provide(middleware.layer)),
-  HttpRouter.add("*", "/*", refusal)
+  HttpRouter.addAll([HttpRouter.route("GET", "/stats", report("thread-pool")), HttpRouter.route("*", "/*", refuse)])
 )
 
 /** Makes a function that refuses a connection. The threads are not asked: this is what the accepting thread does itself. */
@@ -33,12 +40,15 @@ export const make = Effect.gen(function* () {
   const stats = yield* Stats
   const services = Layer.merge(Stats.layer(stats), Layer.succeed(Drain, BlockingServer.drainOf(stats)))
   const app = yield* Effect.provide(HttpRouter.toHttpEffect(routes), services)
-  const serve = yield* BlockingServer.make(app, timeout)
+  const serve = yield* BlockingServer.make(Effect.provideService(app, Stats, stats), timeout)
   const refusing = yield* FiberSet.make()
   const run = yield* FiberSet.runtime(refusing)()
-  return (socket: Socket): void => {
+  const hangUp = (socket: Socket) => {
     stats.add("refused", 1)
-    if (refusing.state._tag === "Open" && refusing.state.backing.size >= maxRefusing) socket.destroy()
+    socket.destroy()
+  }
+  return (socket: Socket): void => {
+    if (refusing.state._tag === "Open" && refusing.state.backing.size >= maxRefusing) hangUp(socket)
     else run(serve(socket))
   }
 })

@@ -35,11 +35,10 @@ export const counted = <E, R>(
     // Its deadline interrupts a handler too, but then there is an answer.
     else stats.add(clientWentAway(exit) ? "interrupted" : "processed", 1)
   }
-  const counting = Effect.onExit(answered, (exit) => Effect.sync(() => ended(exit)))
-  // Between the two nothing can be interrupted: there is nothing that suspends.
-  const watched = Effect.suspend(() => {
-    stats.began()
-    return counting
-  })
+  const watched = Effect.acquireUseRelease(
+    Effect.sync(() => stats.began()),
+    () => answered,
+    (_, exit) => Effect.sync(() => ended(exit))
+  )
   return Effect.flatMap(HttpServerRequest, ({ url }) => (watching.has(pathOf(url)) ? answered : watched))
 }

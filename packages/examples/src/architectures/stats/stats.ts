@@ -101,8 +101,8 @@ export class SharedStats {
     Atomics.store(this.#cells, drainingCell, 1)
   }
 
-  /** Forgets what the thread that had this slot before was doing when it ended, but not what it had done. */
-  takeOver(): void {
+  /** Forgets what a thread was doing when it ended, but not what it had done. */
+  forget(): void {
     for (const field of ["workers", "active", "queued", "openConnections", "eventLoopDelayMicros"] as const) {
       this.set(field, 0)
     }

@@ -81,7 +81,8 @@ export class OtlpReader extends Offload.Service<OtlpReader>()("metricstream/Otlp
     killGrace: Infinity,
     // Twice what the largest request and a full table of streams were seen to take.
     resourceLimits: { maxOldGenerationSizeMb: 512 },
-    maxQueued: 64,
+    // Each may be as large as a request may be: what waits stays below 160 MiB.
+    maxQueued: 8,
     maxWait: "5 seconds"
   })
 }

@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto"
 import type { Summary } from "../query/queries.ts"
-import { ranges, rangeOf, toHref } from "./address.ts"
+import { maxListed, ranges, rangeOf, toHref } from "./address.ts"
 import type { Address } from "./address.ts"
 import { chartLibrary, icon, mainScript, scriptsOf, styles, toPath } from "./assets.ts"
 import type { Assets } from "./assets.ts"
@@ -16,8 +16,8 @@ import { breakName, escapeHtml, formatAge, formatCount, formatValue, spark, spar
 
 /** What the page shows at most. */
 export const limits = {
-  /** Series, by name. The search finds the others. */
-  series: 200,
+  /** Series, by name. */
+  series: maxListed,
   /** Latest values in the sparkline. */
   recent: 30
 } as const

@@ -55,7 +55,7 @@ const isOpen = /^\/(?:live(?:\?|$)|assets\/)/
  * costs more than a refusal would: the files lie in memory, and the viewers have a limit of their own. The page itself reads the database.
  */
 export const exempt = (request: IncomingMessage): boolean =>
-  ServerConfig.defaults.exempt(request) || isOpen.test(request.url ?? "")
+  ServerConfig.defaults.exempt(request) || (request.method === "GET" && isOpen.test(request.url ?? ""))
 
 /** The page comes first, for the same reason. */
 export const priority = Priority.first([Priority.byRoute({ "GET /": "critical" })])

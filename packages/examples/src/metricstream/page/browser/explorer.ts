@@ -44,6 +44,7 @@ export class Explorer implements Steered {
   #address: Address | undefined
   #buckets: Buckets | undefined
   #asking: AbortController | undefined
+  #isAsking = false
   #retry: ReturnType<typeof setTimeout> | undefined
 
   constructor(options: ExplorerOptions) {
@@ -104,7 +105,7 @@ export class Explorer implements Steered {
   news([name, , , value]: Change): void {
     if (name !== this.#address?.series) return
     setText(this.#text("#latest"), formatValue(name, value))
-    if (this.#buckets === undefined) this.#later()
+    if (this.#buckets === undefined && !this.#isAsking) this.#later()
   }
 
   tail(tail: Tail): void {
@@ -157,10 +158,12 @@ export class Explorer implements Steered {
   async #ask(): Promise<void> {
     this.#asking?.abort()
     clearTimeout(this.#retry)
+    this.#retry = undefined
     const { series } = this.#address!
     if (series === "") return
     const asking = new AbortController()
     this.#asking = asking
+    this.#isAsking = true
     const { from, step, to } = bucketsOf(this.#address!, this.#options.now())
     const query = new URLSearchParams({
       from: `${from}`,
@@ -178,6 +181,8 @@ export class Explorer implements Steered {
     } catch {
       // The server is not there, which the page says already; or the answer came too slowly.
       if (!asking.signal.aborted) this.#later()
+    } finally {
+      if (this.#asking === asking) this.#isAsking = false
     }
   }
 
@@ -193,9 +198,9 @@ export class Explorer implements Steered {
     if (response.status >= 500) this.#later(retryAfterOf(response))
   }
 
+  /** Asks again after a while. What comes meanwhile does not put it off. */
   #later(pause: number = 0): void {
-    clearTimeout(this.#retry)
-    this.#retry = setTimeout(() => void this.#ask(), Math.max(retryPause, pause))
+    this.#retry ??= setTimeout(() => void this.#ask(), Math.max(retryPause, pause))
   }
 
   #showValues(row: number | undefined): void {

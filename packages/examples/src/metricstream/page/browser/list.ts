@@ -3,7 +3,7 @@
  * to date, and the list is fetched again when other series belong in it.
  */
 import type { News } from "../../live/figures.ts"
-import { toHref } from "../address.ts"
+import { maxListed, toHref } from "../address.ts"
 import type { Address } from "../address.ts"
 import { formatAge, formatCount, formatValue, sparkline } from "../format.ts"
 import { announce } from "./announcer.ts"
@@ -87,13 +87,23 @@ export class SeriesList {
 
   /** Brings the rows up to date. */
   news({ changes, more }: News): void {
-    let isKnown = !more
+    // Where there is no room for more rows, those of other names change nothing.
+    let isKnown = !more || this.#isFull
     for (const [name, added, timestamp, value] of changes) {
       const row = this.#rows.get(name)
       if (row !== undefined) update(row, added, timestamp, value)
-      else if (name.toLowerCase().includes(this.#address.match.toLowerCase())) isKnown = false
+      else if (this.#wouldList(name)) isKnown = false
     }
     if (!isKnown) this.#later()
+  }
+
+  get #isFull(): boolean {
+    return this.#rows.size >= maxListed
+  }
+
+  #wouldList(name: string): boolean {
+    if (!name.toLowerCase().includes(this.#address.match.toLowerCase())) return false
+    return !this.#isFull || name < [...this.#rows.keys()].at(-1)!
   }
 
   /** Lets the ages grow. */
