@@ -96,12 +96,13 @@ describe("page", () => {
 
 describe("the door", () => {
   it("is passed by what the page needs and by probes, and by nothing else that costs more than a refusal", () => {
-    const passes = (url: string) => exempt({ url } as IncomingMessage)
+    const passes = (url: string, method = "GET") => exempt({ method, url } as IncomingMessage)
     for (const url of ["/live", "/live?series=a", "/assets/0/uplot.js", "/livez", "/metrics"])
       assert.isTrue(passes(url), url)
     for (const url of ["/", "/events", "/series/a", "/liver", "/live/x", "/assetsx", "/x/assets/"]) {
       assert.isFalse(passes(url), url)
     }
+    assert.isFalse(passes("/live", "POST"))
   })
 
   it("lets the page in first", () => {
