@@ -44,6 +44,16 @@ export const plain = (architecture: Architecture, env: Readonly<Record<string, s
   env
 })
 
+/** One of each. */
+export const oneOfEach: ReadonlyArray<Entrant> = [
+  plain("sequential"),
+  plain("thread-per-request"),
+  pool(4),
+  plain("event-driven"),
+  plain("hybrid"),
+  loops(2)
+]
+
 /** Requests before a measurement: each costs this one a thread. */
 export const warmUpOf = ({ architecture }: Entrant): number => (architecture === "thread-per-request" ? 4 : 200)
 

@@ -1,5 +1,5 @@
 /** Comparison 5: a hundred requests at once to each architecture, first for something that is ready, then for something that waits. */
-import { commandOf, loops, onceIfThreads, plain, pool, startSeconds, warmUpOf } from "../architectures.ts"
+import { commandOf, onceIfThreads, oneOfEach, startSeconds, warmUpOf } from "../architectures.ts"
 import type { Entrant } from "../architectures.ts"
 import { runClient } from "../children.ts"
 import type { BurstReport } from "../clients/burst.ts"
@@ -26,15 +26,6 @@ export interface Hundred {
   readonly sleep: Burst
   readonly fell: string | null
 }
-
-const entrants: ReadonlyArray<Entrant> = [
-  plain("sequential"),
-  plain("thread-per-request"),
-  pool(4),
-  plain("event-driven"),
-  plain("hybrid"),
-  loops(2)
-]
 
 const burst = async (port: number, path: string, { patienceMillis, requests }: HundredPlan): Promise<Burst> => {
   const options = { port, requests: [{ path, at: 0, count: requests }], patienceMillis }
@@ -73,7 +64,7 @@ const expectedSeconds = (entrant: Entrant, { patienceMillis, requests, waitMilli
 export const hundred = (mode: Mode): Comparison<HundredPlan, Hundred> => {
   const waitMillis = mode === "quick" ? 20 : 100
   const plan = { requests: 100, waitMillis, patienceMillis: mode === "quick" ? 3000 : 30_000 }
-  const steps = entrants.map((entrant) => ({
+  const steps = oneOfEach.map((entrant) => ({
     entrant: entrant.name,
     seconds: expectedSeconds(entrant, plan),
     ...onceIfThreads(entrant),

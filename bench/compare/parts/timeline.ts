@@ -2,7 +2,7 @@
  * Comparison 3: one client asks for something slow, two others for something fast, 100 ms apart. Who waits how long? Once with a slow
  * handler that waits, and once with one that computes.
  */
-import { commandOf, loops, plain, pool, startSeconds, warmUpOf } from "../architectures.ts"
+import { commandOf, oneOfEach, startSeconds, warmUpOf } from "../architectures.ts"
 import type { Entrant } from "../architectures.ts"
 import { runClient } from "../children.ts"
 import type { BurstOptions, BurstReport, Outcome } from "../clients/burst.ts"
@@ -26,15 +26,6 @@ export interface Timeline {
   readonly fell: string | null
 }
 
-const entrants: ReadonlyArray<Entrant> = [
-  plain("sequential"),
-  plain("thread-per-request"),
-  pool(4),
-  plain("event-driven"),
-  plain("hybrid"),
-  loops(2)
-]
-
 const come = async (port: number, paths: ReadonlyArray<string>, patienceMillis: number, gap: number) => {
   const requests = paths.map((path, i) => ({ path, at: i * gap, count: 1 }))
   const options: BurstOptions = { port, requests, patienceMillis }
@@ -57,7 +48,7 @@ const measure = (entrant: Entrant, { cpuMillis, gapMillis, sleepMillis }: Timeli
 export const timeline = (mode: Mode): Comparison<TimelinePlan, Timeline> => {
   const [sleepMillis, cpuMillis] = mode === "quick" ? [1000, 500] : [2000, 500]
   const plan = { sleepMillis, cpuMillis, gapMillis: 100 }
-  const steps = entrants.map((entrant) => ({
+  const steps = oneOfEach.map((entrant) => ({
     entrant: entrant.name,
     seconds: 1.5 + startSeconds(entrant) + (sleepMillis + cpuMillis) / 1000,
     measure: () => measure(entrant, plan)

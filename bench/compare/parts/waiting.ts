@@ -1,5 +1,5 @@
 /** Comparison 2: ten clients come at once, and what each asks for waits. How long until the last has its answer? */
-import { commandOf, loops, plain, pool, startSeconds, warmUpOf } from "../architectures.ts"
+import { commandOf, oneOfEach, startSeconds, warmUpOf } from "../architectures.ts"
 import type { Entrant } from "../architectures.ts"
 import { runClient } from "../children.ts"
 import type { BurstReport } from "../clients/burst.ts"
@@ -22,15 +22,6 @@ export interface Waiting {
   readonly peak: Footprint
   readonly fell: string | null
 }
-
-const entrants: ReadonlyArray<Entrant> = [
-  plain("sequential"),
-  plain("thread-per-request"),
-  pool(4),
-  plain("event-driven"),
-  plain("hybrid"),
-  loops(2)
-]
 
 /** Waiting one after the other, and then some. */
 const patienceMillis = ({ clients, waitMillis }: WaitingPlan) => 1.5 * clients * waitMillis + 2000
@@ -56,7 +47,7 @@ const expectedSeconds = (entrant: Entrant, { clients, waitMillis }: WaitingPlan)
 export const waiting = (mode: Mode): Comparison<WaitingPlan, Waiting> => {
   const factor = mode === "quick" ? 10 : 1
   const plan = { clients: 10, waitMillis: 2000 / factor, factor }
-  const steps = entrants.map((entrant) => ({
+  const steps = oneOfEach.map((entrant) => ({
     entrant: entrant.name,
     seconds: expectedSeconds(entrant, plan),
     // It takes the sum of all waits, each time.

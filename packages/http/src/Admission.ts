@@ -134,7 +134,8 @@ const resumingLead = 3_600_000
  *
  * All operations are O(1). Reading and running are separate turns: once the handlers of a turn of the event loop have had 2 ms, whoever
  * comes waits, until everything that has arrived is read; then the next are started, again for 2 ms. So the queue is seen as long as it is,
- * instead of standing in the kernel, and the rules act on all of it. While the loop is not behind, a request starts at once.
+ * instead of standing in the kernel, and the rules act on all of it. While the loop is not behind, a request starts at once; and those
+ * that need less than 0.5 ms of the loop, one after the other, start as they come for up to 20 ms.
  *
  * @category models
  * @since 0.1.0
