@@ -19,6 +19,7 @@ import { overloadTables } from "./tables/overload.ts"
 const measure: { readonly [K in ScenarioName]: () => Promise<NonNullable<Scenarios[K]>> } = {
   cpu: () => runSteps("cpu"),
   strangers: () => runSteps("strangers"),
+  rendering: () => runSteps("rendering"),
   offloaded: () => runSteps("offloaded"),
   sleep: () => runSteps("sleep"),
   unbounded: () => runSteps("unbounded"),
@@ -30,6 +31,7 @@ const measure: { readonly [K in ScenarioName]: () => Promise<NonNullable<Scenari
 const secondsOf: { readonly [K in ScenarioName]: () => number } = {
   cpu: () => stepsSeconds("cpu"),
   strangers: () => stepsSeconds("strangers"),
+  rendering: () => stepsSeconds("rendering"),
   offloaded: () => stepsSeconds("offloaded"),
   sleep: () => stepsSeconds("sleep"),
   unbounded: () => stepsSeconds("unbounded"),

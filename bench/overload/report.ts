@@ -14,6 +14,7 @@ import type { StreamReport } from "./streams.ts"
 export interface Scenarios {
   readonly cpu?: StepsReport
   readonly strangers?: StepsReport
+  readonly rendering?: StepsReport
   readonly offloaded?: StepsReport
   readonly sleep?: StepsReport
   readonly unbounded?: StepsReport

@@ -8,6 +8,7 @@
 export const scenarioNames = [
   "cpu",
   "strangers",
+  "rendering",
   "offloaded",
   "sleep",
   "unbounded",
@@ -79,25 +80,29 @@ const all = [0.5, 1, 2, 5, 10]
 /** `OVERLOAD_ROUNDS=5` measures that often what has a target; what is only compared with is measured as often as the scenario says. */
 const rounds = Number(process.env["OVERLOAD_ROUNDS"] ?? 3)
 
-export const plans: Readonly<Record<"cpu" | "strangers" | "offloaded" | "sleep" | "unbounded", Plan>> = quick
-  ? {
-      cpu: { rounds: 1, multiples: [1, 2, 5, 10], repeated: [], seconds: 3.5, warmUp },
-      strangers: { rounds: 1, multiples: [2, 5, 10], repeated: [], seconds: 3.5, warmUp },
-      offloaded: { rounds: 1, multiples: [5], repeated: [], seconds: 4, warmUp },
-      sleep: { rounds: 1, multiples: [2, 10], repeated: [], seconds: 3.5, warmUp },
-      unbounded: { rounds: 1, multiples: [2], repeated: [], seconds: 12, warmUp: 10 }
-    }
-  : {
-      // Connections are lost one patience after the other: a server that only loses looks well for some seconds.
-      cpu: { rounds, multiples: all, repeated: [2, 5, 10], seconds: 5, warmUp },
-      strangers: { rounds, multiples: [2, 5, 10], repeated: [2, 5, 10], seconds: 3.5, warmUp },
-      // The p99 of `/fast` is compared at 5 times: that takes some hundreds of answers, and more than one round.
-      offloaded: { rounds, multiples: all, repeated: [5], seconds: 5, warmUp },
-      // Nothing is judged here.
-      sleep: { rounds, multiples: all, repeated: [10], seconds: 4, warmUp },
-      // The adaptive limit needs that long to go down.
-      unbounded: { rounds: 1, multiples: [2, 10], repeated: [], seconds: 28, warmUp: 24 }
-    }
+export const plans: Readonly<Record<"cpu" | "strangers" | "rendering" | "offloaded" | "sleep" | "unbounded", Plan>> =
+  quick
+    ? {
+        cpu: { rounds: 1, multiples: [1, 2, 5, 10], repeated: [], seconds: 3.5, warmUp },
+        strangers: { rounds: 1, multiples: [2, 5, 10], repeated: [], seconds: 3.5, warmUp },
+        rendering: { rounds: 1, multiples: [2, 5, 10], repeated: [], seconds: 4.5, warmUp },
+        offloaded: { rounds: 1, multiples: [5], repeated: [], seconds: 4, warmUp },
+        sleep: { rounds: 1, multiples: [2, 10], repeated: [], seconds: 3.5, warmUp },
+        unbounded: { rounds: 1, multiples: [2], repeated: [], seconds: 12, warmUp: 10 }
+      }
+    : {
+        // Connections are lost one patience after the other: a server that only loses looks well for some seconds.
+        cpu: { rounds, multiples: all, repeated: [2, 5, 10], seconds: 5, warmUp },
+        strangers: { rounds, multiples: [2, 5, 10], repeated: [2, 5, 10], seconds: 3.5, warmUp },
+        // What a second brings is seen in the next one: these swing for longest.
+        rendering: { rounds, multiples: [0.8, 2, 5, 10], repeated: [2, 5, 10], seconds: 6, warmUp },
+        // The p99 of `/fast` is compared at 5 times: that takes some hundreds of answers, and more than one round.
+        offloaded: { rounds, multiples: all, repeated: [5], seconds: 5, warmUp },
+        // Nothing is judged here.
+        sleep: { rounds, multiples: all, repeated: [10], seconds: 4, warmUp },
+        // The adaptive limit needs that long to go down.
+        unbounded: { rounds: 1, multiples: [2, 10], repeated: [], seconds: 28, warmUp: 24 }
+      }
 
 /** `rounds`: of our server; a peer, which has no target here, is measured once. */
 export const recovery = quick ? { rounds: 1, overloaded: 3, after: 3 } : { rounds, overloaded: 10, after: 4 }

@@ -18,6 +18,7 @@ const lateMillis = 5
 const titles = {
   cpu: "`/cpu?ms=5`, on the loop, kept connections",
   strangers: "`/cpu?ms=5`, on the loop, a connection for each request",
+  rendering: "`/cpu?ms=5&after=100`: waits as for a database, then computes, kept connections",
   offloaded: "`/cpu?ms=20&offload`, on one worker, and `/fast` beside it",
   sleep: "`/sleep?ms=100`",
   unbounded: "`/sleep?ms=100`, and the dependency lets everybody wait"
@@ -37,6 +38,9 @@ const notes: Readonly<Record<keyof typeof titles, string>> = {
     "The same, but each request comes on a connection of its own, as from a new client. Node accepts one connection in a turn of its event " +
     "loop: a server that runs a handler in each turn accepts as slowly as it runs handlers, the kernel's backlog of 511 becomes its queue, and " +
     "whoever gets to its head has hung up. So a server falls at once, and no check inside of it ever sees the queue.",
+  rendering:
+    "As a page that is rendered from what a database says. What it will compute is not seen when a request is started: a server that starts " +
+    "all that come has a second of work before it knows of any, and is late for all of them.",
   offloaded:
     '"codel" is what [offload.md](docs/offload.md) recommends for a pool behind a server, `codel: {}`: the newest task first while the queue is ' +
     'late, and what waited for too long is refused. "Defaults" is for work that must all be done: 256 places, in order of arrival. Piscina has ' +
@@ -186,7 +190,7 @@ const sheddingTable = ({ shedding }: Scenarios): ReadonlyArray<string> => {
 }
 
 export const overloadTables = ({ machine, scenarios }: OverloadReport): string => {
-  const names = ["cpu", "strangers", "offloaded", "sleep", "unbounded"] as const
+  const names = ["cpu", "strangers", "rendering", "offloaded", "sleep", "unbounded"] as const
   const targets = targetsTable(scenarios)
   return [
     ...(targets === undefined ? [] : [targets]),

@@ -6,7 +6,7 @@ import { offloadedPatienceMillis, patienceMillis } from "../settings.ts"
 import type { Clients } from "../streams.ts"
 
 export interface Kind {
-  readonly name: "cpu" | "strangers" | "offloaded" | "sleep" | "unbounded"
+  readonly name: "cpu" | "strangers" | "rendering" | "offloaded" | "sleep" | "unbounded"
   readonly path: string
   readonly entrants: ReadonlyArray<Entrant>
   readonly patienceMillis: number
@@ -41,6 +41,15 @@ const sleep = { patienceMillis, clients: "kept", callers: slots + 4, fast: 0 } a
 export const kinds = {
   cpu: { ...cpu, name: "cpu", clients: "kept" },
   strangers: { ...cpu, name: "strangers", clients: "own" },
+  rendering: {
+    name: "rendering",
+    path: "/cpu?ms=5&after=100",
+    entrants: onLoop,
+    patienceMillis,
+    clients: "kept",
+    callers: 30,
+    fast: 0
+  },
   offloaded: {
     name: "offloaded",
     path: "/cpu?ms=20&offload",

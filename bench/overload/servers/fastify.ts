@@ -7,7 +7,12 @@ import { ask } from "../dependency.ts"
 import { burn } from "../work.ts"
 
 interface Query {
-  readonly Querystring: { readonly ms: string; readonly offload?: string; readonly unbounded?: string }
+  readonly Querystring: {
+    readonly ms: string
+    readonly after?: string
+    readonly offload?: string
+    readonly unbounded?: string
+  }
 }
 
 const filename = new URL("../workers/piscina.worker.ts", import.meta.url).href
@@ -31,7 +36,11 @@ const addOffload = (app: FastifyInstance, changed: object): void => {
 }
 
 const addCpu = (app: FastifyInstance): void => {
-  app.get<Query>("/cpu", ({ query }, reply) => void reply.send(String(burn(Number(query.ms)))))
+  app.get<Query>("/cpu", ({ query: { after, ms } }, reply) => {
+    const run = () => void reply.send(String(burn(Number(ms))))
+    if (after === undefined) run()
+    else setTimeout(run, Number(after))
+  })
 }
 
 /** `options`: of under-pressure, instead of `best`, or of Piscina, as JSON. */

@@ -9,7 +9,8 @@ const busy = answer("busy", { status: 503, headers: { "retry-after": "1" } })
 
 export const routes = (offload: (millis: number) => Effect.Effect<number, unknown>) => {
   const cpu = Effect.gen(function* () {
-    const { ms, offload: elsewhere } = yield* HttpServerRequest.ParsedSearchParams
+    const { after, ms, offload: elsewhere } = yield* HttpServerRequest.ParsedSearchParams
+    if (after !== undefined) yield* Effect.sleep(Number(after))
     return answer(String(elsewhere === undefined ? burn(Number(ms)) : yield* offload(Number(ms))))
   })
   const sleep = Effect.flatMap(HttpServerRequest.ParsedSearchParams, ({ ms, unbounded }) =>

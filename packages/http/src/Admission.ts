@@ -11,10 +11,12 @@ import type { AdaptiveLimit, Outcome } from "@spillway/runtime/AdaptiveLimit"
 import * as AdmissionQueue from "@spillway/runtime/AdmissionQueue"
 import type { LoadSignals, Priority } from "@spillway/runtime/LoadSignals"
 import * as Effect from "effect/Effect"
-import type { Options } from "./AdmissionOptions.ts"
+import type { Budget, Options } from "./AdmissionOptions.ts"
 import { Alarm } from "./internal/alarm.ts"
+import { Probes } from "./internal/probes.ts"
 import { ReturnTime } from "./internal/returnTime.ts"
 import { Turn } from "./internal/turn.ts"
+import type { LoopPace } from "./LoopPace.ts"
 
 /**
  * The options, which have a module of their own.
@@ -75,24 +77,6 @@ export interface Visitor {
 export type Ticket = AdmissionQueue.Entry<Visitor>
 
 /**
- * What several doors have in common, those of the event loops of one process for example: permits, and places to wait.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Budget extends Required<AdmissionQueue.Budget> {
-  /** Permits that nobody holds at this moment, as far as one look tells. */
-  readonly free: number
-  /**
-   * Tells the other doors since when the first of this one waits, in milliseconds of the monotonic clock (`undefined`: nobody waits):
-   * who waits longest is served first, whatever the door. Says whether a permit is free now, for which those who wait are to try.
-   */
-  publish(since: number | undefined): boolean
-  /** Calls `retry` whenever there may be a permit for those who wait. Runs for ever. */
-  watch(retry: () => void): Effect.Effect<never>
-}
-
-/**
  * What the door holds at one moment.
  *
  * @category models
@@ -135,7 +119,7 @@ const resumingLead = 3_600_000
  * All operations are O(1). Reading and running are separate turns: once the handlers of a turn of the event loop have had 2 ms, whoever
  * comes waits, until everything that has arrived is read; then the next are started, again for 2 ms. So the queue is seen as long as it is,
  * instead of standing in the kernel, and the rules act on all of it. While the loop is not behind, a request starts at once; and those
- * that need less than 0.5 ms of the loop, one after the other, start as they come for up to 20 ms.
+ * that need less than 0.5 ms of the loop, one after the other, start as they come for up to half of `codel.target`, or 10 ms without it.
  *
  * @category models
  * @since 0.1.0
@@ -143,6 +127,7 @@ const resumingLead = 3_600_000
 export class Admission {
   readonly #queue: AdmissionQueue.AdmissionQueue<Visitor>
   readonly #alarm: Alarm
+  readonly #probes: Probes | undefined
   readonly #turn: Turn
   readonly #now: () => number
   readonly #random: () => number
@@ -151,6 +136,7 @@ export class Admission {
   readonly #limit: AdaptiveLimit | undefined
   readonly #maxLimit: number
   readonly #signals: LoadSignals | undefined
+  readonly #pace: LoopPace | undefined
   readonly #returnTime = new ReturnTime()
   /** Runs of `#runNext` that are to come. */
   #pending = 0
@@ -165,7 +151,8 @@ export class Admission {
     this.#limit = options.limit
     this.#maxLimit = options.maxConcurrent
     this.#signals = options.signals
-    this.#turn = new Turn(this.#defer)
+    this.#pace = options.pace
+    this.#turn = new Turn(this.#defer, options.codel?.target)
     this.#queue = AdmissionQueue.make({
       limit: Math.min(options.maxConcurrent, options.limit?.limit ?? Infinity),
       maxQueued: options.maxQueued,
@@ -183,16 +170,16 @@ export class Admission {
         this.#publish()
       }
     )
+    const held = () => this.#queue
+    this.#probes = options.pace && new Probes(options.pace, held, () => this.#pump())
   }
 
-  /** Turns away those who have waited too long. Forked once, by the owner of the door, whose scope ends it. */
+  /**
+   * Turns away those who have waited too long, and probes the event loop. Forked once, by the owner of the door, whose scope ends it.
+   */
   get expire(): Effect.Effect<never> {
-    const { run } = this.#alarm
-    if (this.#budget === undefined) return run
-    return Effect.raceFirst(
-      run,
-      this.#budget.watch(() => this.#pump())
-    )
+    const watching = this.#budget?.watch(() => this.#pump()) ?? Effect.never
+    return Effect.raceAllFirst([this.#alarm.run, this.#probes?.run ?? Effect.never, watching])
   }
 
   /** What the door holds now. */
@@ -228,8 +215,9 @@ export class Admission {
 
   #wait(visitor: Visitor, now: number, bounded: boolean): Ticket | undefined {
     const { partition = 0, priority = "normal" } = visitor
-    if (this.#turn.mayStart(now) && this.#queue.tryAcquire(partition)) {
-      visitor.admitted(now)
+    this.#probes?.set(now)
+    if (this.#isInPace(now) && this.#turn.mayStart(now) && this.#queue.tryAcquire(partition)) {
+      this.#admit(visitor, now)
       return undefined
     }
     // One that only waits for its turn, and will nearly always have a permit then, needs no place in the queue.
@@ -250,8 +238,8 @@ export class Admission {
   /** Asks for a permit again after `pause`. Such a visitor is never refused, and comes before all that have not started yet. */
   resume(visitor: Visitor): Ticket | undefined {
     const now = this.#now()
-    if (this.#turn.hasTime(now) && this.#queue.tryAcquire(visitor.partition)) {
-      visitor.admitted(now)
+    if (this.#isInPace(now) && this.#turn.hasTime(now) && this.#queue.tryAcquire(visitor.partition)) {
+      this.#admit(visitor, now)
       return undefined
     }
     const ticket = this.#queue.readmit(visitor, visitor.partition)
@@ -279,6 +267,7 @@ export class Admission {
     const gaveUp = held >= (this.#queue.meanHold ?? 0) ? "dropped" : "ignored"
     this.#queue.release(held, partition)
     this.#returnTime.served(now)
+    this.#pace?.ended()
     if (this.#limit !== undefined)
       this.#resize(this.#limit.record(now, held, inFlight, outcome === "abandoned" ? gaveUp : outcome))
     this.#pump()
@@ -292,6 +281,7 @@ export class Admission {
   /** Gives a permit back for a while. The time says nothing about how long requests take. */
   pause(partition: number = 0): void {
     this.#queue.release(undefined, partition)
+    this.#pace?.paused()
     this.#pump()
   }
 
@@ -301,6 +291,15 @@ export class Admission {
    */
   retryAfterSeconds(): number {
     return this.#returnTime.seconds(this.#queue, this.#now(), this.#random())
+  }
+
+  #isInPace(now: number): boolean {
+    return this.#pace === undefined || this.#pace.mayStart(now, this.#queue.running, this.#queue.queued > 0)
+  }
+
+  #admit(visitor: Visitor, now: number): void {
+    this.#pace?.started()
+    visitor.admitted(now)
   }
 
   #resize(limit: number): void {
@@ -348,10 +347,10 @@ export class Admission {
   /** Tells those whose fate is decided, until one is admitted if there is `room`. Says whether there may be more to decide. */
   #settle(now: number, room: 0 | 1): boolean {
     for (let i = 0; i < maxRefusals; i++) {
-      const entry = this.#queue.poll(now, room)
+      const entry = this.#queue.poll(now, room > 0 && this.#isInPace(now) ? 1 : 0)
       if (entry === undefined) return false
       if (entry.state === "Admitted") {
-        entry.value.admitted(now)
+        this.#admit(entry.value, now)
         return true
       }
       this.#refuse(entry.value, entry.state as Refusal, now)

@@ -4,9 +4,28 @@
  * @since 0.1.0
  */
 import type { AdaptiveLimit } from "@spillway/runtime/AdaptiveLimit"
-import type { SheddingOptions } from "@spillway/runtime/AdmissionQueue"
+import type { Budget as QueueBudget, SheddingOptions } from "@spillway/runtime/AdmissionQueue"
 import type { LoadSignals } from "@spillway/runtime/LoadSignals"
-import type { Budget } from "./Admission.ts"
+import type * as Effect from "effect/Effect"
+import type { LoopPace } from "./LoopPace.ts"
+
+/**
+ * What several doors have in common, those of the event loops of one process for example: permits, and places to wait.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Budget extends Required<QueueBudget> {
+  /** Permits that nobody holds at this moment, as far as one look tells. */
+  readonly free: number
+  /**
+   * Tells the other doors since when the first of this one waits, in milliseconds of the monotonic clock (`undefined`: nobody waits):
+   * who waits longest is served first, whatever the door. Says whether a permit is free now, for which those who wait are to try.
+   */
+  publish(since: number | undefined): boolean
+  /** Calls `retry` whenever there may be a permit for those who wait. Runs for ever. */
+  watch(retry: () => void): Effect.Effect<never>
+}
 
 /**
  * Options of `make`.
@@ -45,6 +64,12 @@ export interface Options {
    * @default undefined
    */
   readonly signals?: LoadSignals | undefined
+  /**
+   * Starts handlers no faster than the event loop carries them to their end.
+   *
+   * @default undefined
+   */
+  readonly pace?: LoopPace | undefined
   /** The monotonic clock in milliseconds. */
   readonly now: () => number
   /**

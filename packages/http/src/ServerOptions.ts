@@ -239,7 +239,10 @@ export interface Options extends OverloadOptions {
    * How long the wait at the door may always be. When even the shortest wait of a `queueInterval` was longer, the door is overloaded: the
    * newest requests come first, and those that waited for more than twice this are answered 503, until the queue has been empty (`CoDel`).
    * Where requests hold their permits for longer than this, their mean time counts in its place, up to a tenth of `maxQueueWait`, and the
-   * interval grows in proportion. From 1 ms; `Infinity` sheds nothing before `maxQueueWait`.
+   * interval grows in proportion. From 1 ms; `Infinity` sheds nothing before `maxQueueWait`, and starts handlers at any pace.
+   *
+   * Handlers are started no faster than the event loop carries them to their end, also if they wait first and compute then: see `LoopPace`. A
+   * burst of up to ten times this is, and what costs the loop next to nothing.
    *
    * CoDel's own default is 5 ms. That refuses 1.4 % of requests of 5 ms at four fifths of the load that one core carries, 20 ms 0.1 %
    * (simulated, Poisson arrivals); and more than forty clients that each send the next request as soon as the last is answered would be refused

@@ -1,4 +1,4 @@
-import { Admission } from "@spillway/http"
+import { Admission, LoopPace } from "@spillway/http"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -290,10 +290,49 @@ describe("Admission", () => {
     assert.lengthOf(log, 51)
     turn(2)
     assert.deepStrictEqual(log.slice(51), ["behind it admitted", "and behind that admitted"])
-    turn()
-    // 20 ms of them.
-    for (let i = 0; i < 300; i++) door.enter(new Busy(`many ${i}`, 0.125))
-    assert.lengthOf(log, 53 + 160)
+  })
+
+  it.effect("tells its pace how late the loop is every 10 ms, as long as somebody is inside", () =>
+    Effect.gen(function* () {
+      let probes = 0
+      const pace = LoopPace.make({ target: 20, busyTime: () => ++probes })
+      const { door, guest, time } = setUp({ pace })
+      yield* Effect.forkChild(door.expire)
+      const pass = Effect.fnUntraced(function* (millis: number) {
+        time.now += millis
+        yield* TestClock.adjust(millis)
+      })
+      yield* pass(1000)
+      assert.strictEqual(probes, 0)
+      door.enter(guest("a"))
+      yield* pass(105)
+      assert.strictEqual(probes, 11)
+      door.leave(105)
+      yield* pass(1000)
+      assert.strictEqual(probes, 12)
+      door.enter(guest("b"))
+      yield* pass(25)
+      assert.strictEqual(probes, 15)
+    })
+  )
+
+  it("starts those for half of the time that may always be waited, then reads the others first", () => {
+    const startedOf300 = (target: number | undefined) => {
+      const codel = target === undefined ? undefined : { target, interval: 100 }
+      const { door, log, time } = setUp({ maxConcurrent: 999, maxQueued: 999, codel })
+      class Light extends Guest {
+        override admitted() {
+          super.admitted()
+          time.now += 0.125
+        }
+      }
+      for (let i = 0; i < 300; i++) door.enter(new Light("light", log))
+      return log.length
+    }
+    assert.strictEqual(startedOf300(undefined), 80)
+    assert.strictEqual(startedOf300(20), 80)
+    assert.strictEqual(startedOf300(40), 160)
+    assert.strictEqual(startedOf300(1), 16)
   })
 
   it("sheds what waited for more than twice the target once the queue is late for an interval, and serves the newest", () => {

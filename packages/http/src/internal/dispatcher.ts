@@ -4,6 +4,7 @@ import type { ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Admission from "../Admission.ts"
+import * as LoopPace from "../LoopPace.ts"
 import type { Refusal } from "../Admission.ts"
 import type { Resolved } from "../ServerConfig.ts"
 import * as answers from "./answers.ts"
@@ -68,6 +69,7 @@ export class Dispatcher {
       maxWait: Math.min(options.maxQueueWait, options.requestDeadline),
       now,
       codel: sheddingOf(options),
+      pace: paceOf(options),
       partitions: options.classes.shares,
       ...more
     })
@@ -309,6 +311,12 @@ const sheddingOf = ({ maxQueueWait, queueInterval, queueTarget }: Resolved): Adm
   queueTarget === Infinity
     ? undefined
     : { target: queueTarget, interval: queueInterval, maxTarget: maxQueueWait === Infinity ? 100 : maxQueueWait / 10 }
+
+/** It is for the loop of this thread. */
+const paceOf = ({ queueTarget }: Resolved): LoopPace.LoopPace | undefined =>
+  queueTarget === Infinity
+    ? undefined
+    : LoopPace.make({ target: queueTarget, busyTime: () => performance.eventLoopUtilization().active })
 
 /** What node says of bytes that it could not parse. */
 interface ParseError extends Error {

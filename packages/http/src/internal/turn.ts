@@ -11,12 +11,6 @@ export const sliceMillis = 2
  */
 const lightMillis = 0.5
 
-/**
- * For how long light handlers may go on in a turn, in milliseconds: as long as by default requests may always wait at the door. If they are
- * more than that, the others are read before, so that their wait is seen.
- */
-const lightSliceMillis = 20
-
 const notBegun = -1
 
 /**
@@ -27,6 +21,7 @@ const notBegun = -1
  */
 export class Turn {
   readonly #defer: (run: () => void) => void
+  readonly #lightSlice: number
   #begunAt = notBegun
   /** When the last one was started. */
   #lastAt = notBegun
@@ -34,8 +29,13 @@ export class Turn {
   #arrived = false
   #arrivingSince = notBegun
 
-  constructor(defer: (run: () => void) => void) {
+  /**
+   * `target`: for how long requests may always wait at the door. Light handlers may go on for half of that in a turn; if they are more, the
+   * others are read before, so that their wait is seen.
+   */
+  constructor(defer: (run: () => void) => void, target: number = 20) {
     this.#defer = defer
+    this.#lightSlice = Math.max(sliceMillis, target / 2)
   }
 
   /**
@@ -52,7 +52,7 @@ export class Turn {
       this.#begunAt = now
       this.#defer(this.#end)
     } else {
-      const slice = now - this.#lastAt < lightMillis ? lightSliceMillis : sliceMillis
+      const slice = now - this.#lastAt < lightMillis ? this.#lightSlice : sliceMillis
       if (now - this.#begunAt >= slice) return false
     }
     this.#lastAt = now

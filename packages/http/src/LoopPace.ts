@@ -1,0 +1,182 @@
+/**
+ * How fast handlers are started: as fast as the event loop carries them to their end.
+ *
+ * A handler that waits for a database and computes when the answer is there is started for next to nothing. No limit of what is inside sees
+ * in time that the loop has more to do than it can: what it is to compute comes later, when all those are inside already, and then it comes for all of
+ * them at once. So the door hands out the time of the loop, of which each start takes what a request has cost lately, from its first byte to its last.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * Options of `make`.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  /** For how long requests may always wait, in milliseconds, above 0. */
+  readonly target: number
+  /** For how long the loop has been busy so far, in milliseconds. */
+  readonly busyTime: () => number
+}
+
+/**
+ * What is known when the event loop gets to a probe.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Probe {
+  /** When that is, in milliseconds of a monotonic clock. */
+  readonly now: number
+  /** By how many milliseconds that is too late. */
+  readonly late: number
+  /** Whether somebody waits at the door. */
+  readonly isWaiting: boolean
+  /** How long requests are inside, in milliseconds; `undefined`: not known. */
+  readonly meanHold: number | undefined
+}
+
+/** So many may always be inside: what a few cost can be found out only where they run. */
+const minInside = 3
+
+/** Time of the loop that may be taken at once, in multiples of the target: by those who come when nobody waits, and by those who wait. */
+const [calm, busy] = [10, 0.5]
+
+/** Of the lateness: over so many milliseconds it is averaged, and by so many it takes the pace to 0 where requests take no time. */
+const [smoothing, softness] = [20, 100]
+
+/** The mean cost is that of about the last second; it is reckoned anew once in `period`, of no fewer than `minCount` requests. */
+const [memory, period, minCount] = [1000, 100, 8]
+
+/**
+ * The pace. Made by `make`.
+ *
+ * **Details**
+ *
+ * A token bucket of milliseconds. It fills as time goes by: with 1 ms a millisecond while the loop is no later than
+ * `target`, and with less the later it is: how much less depends on how long requests are inside, since what is changed now is seen only after
+ * that (nothing from 100 ms and twice that on). It holds half of `target`, and ten times `target` as long as nobody waits, so that a burst which
+ * the loop soon has behind it starts as it comes. A start takes the mean cost: the time that the loop was busy while there were requests, by how
+ * many it served; and a handler is started whenever there is any time left, or fewer than 3 are inside. Whatever else burdens the loop makes
+ * requests dearer, and the pace slower.
+ *
+ * The mean is of about the last second with requests: what was longer ago weighs less by a factor of e a second. Of fewer than 8 requests there
+ * is none, and no pace.
+ *
+ * It is not thread-safe, and belongs to the event loop on which it is made. All operations are O(1).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class LoopPace {
+  readonly #options: Options
+  #left: number
+  #filledAt = 0
+  #pace = 1
+  #late = 0
+  #probedAt = 0
+  #elapsed = 0
+  #busyAt = 0
+  #started = 0
+  #ended = 0
+  #busyTime = 0
+  #cost: number | undefined = undefined
+
+  /** Use `make`. */
+  constructor(options: Options) {
+    this.#options = options
+    this.#left = calm * options.target
+  }
+
+  /** The time that the event loop is busy for a request, in milliseconds; `undefined` after too few of them. */
+  get cost(): number | undefined {
+    return this.#cost
+  }
+
+  /** Whether one more may be started, with so many inside, and some waiting or not. */
+  mayStart(now: number, inside: number, isWaiting: boolean): boolean {
+    if (inside < minInside || this.#cost === undefined) return true
+    this.#fill(now, isWaiting)
+    return this.#left > 0
+  }
+
+  /** One was started, or goes on after `paused`. */
+  started(): void {
+    this.#started++
+    this.#left -= this.#cost ?? 0
+  }
+
+  /** One that was started waits for its client, and is started again later. */
+  paused(): void {
+    this.#started--
+    this.#left += this.#cost ?? 0
+  }
+
+  /** One has come to its end. */
+  ended(): void {
+    this.#ended++
+  }
+
+  /** Probes begin, after a time in which nobody was inside and nobody waited. */
+  begin(now: number): void {
+    this.#left = calm * this.#options.target
+    this.#filledAt = this.#probedAt = now
+    this.#busyAt = this.#options.busyTime()
+    this.#late = 0
+    this.#pace = 1
+  }
+
+  /** The loop got to a probe. */
+  probe({ isWaiting, late, meanHold = 0, now }: Probe): void {
+    this.#fill(now, isWaiting)
+    const gap = now - this.#probedAt
+    this.#probedAt = now
+    this.#late += Math.min(1, gap / smoothing) * (late - this.#late)
+    const excess = Math.max(0, this.#late - this.#options.target)
+    this.#pace = Math.max(0, 1 - excess / (softness + 2 * meanHold))
+    const busyAt = this.#options.busyTime()
+    this.#busyTime += busyAt - this.#busyAt
+    this.#busyAt = busyAt
+    this.#elapsed += gap
+    if (this.#elapsed >= period) this.#reckon()
+  }
+
+  #fill(now: number, isWaiting: boolean): void {
+    const { target } = this.#options
+    const full = (isWaiting ? busy : calm) * target
+    const filled = this.#left + this.#pace * (now - this.#filledAt)
+    // What there is beyond that was there before somebody waited.
+    this.#left = Math.max(this.#left, Math.min(full, filled))
+    this.#filledAt = now
+  }
+
+  #reckon(): void {
+    // Of those that were started but have not ended the loop has only begun to know the cost.
+    const count = Math.max(this.#started, this.#ended)
+    this.#cost = count < minCount ? undefined : this.#busyTime / count
+    const kept = Math.exp(-this.#elapsed / memory)
+    this.#busyTime *= kept
+    this.#started *= kept
+    this.#ended *= kept
+    this.#elapsed = 0
+  }
+}
+
+/**
+ * Creates a pace.
+ *
+ * **Details**
+ *
+ * Throws a `RangeError` for a target that is not above 0.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options): LoopPace => {
+  if (!(options.target > 0 && options.target < Infinity)) {
+    throw new RangeError(`LoopPace.make: target must be above 0 and finite, got ${options.target}`)
+  }
+  return new LoopPace(options)
+}

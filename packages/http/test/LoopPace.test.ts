@@ -1,0 +1,188 @@
+import { LoopPace } from "@spillway/http"
+import { assert, describe, it } from "@effect/vitest"
+import { simulate } from "./loopSimulation.ts"
+import type { Scene, Second } from "./loopSimulation.ts"
+
+/** A pace on a loop that is as busy as it is told. */
+const setUp = () => {
+  const loop = { now: 0, busy: 0 }
+  const pace = LoopPace.make({ target: 20, busyTime: () => loop.busy })
+  pace.begin(0)
+  /** Lets time pass, in steps of a probe. */
+  const pass = (millis: number, { busy = 0, isWaiting = false, late = 0, meanHold = 10 } = {}) => {
+    for (let passed = 0; passed < millis; passed += 10) {
+      loop.now += 10
+      loop.busy += 10 * busy
+      pace.probe({ now: loop.now, late, isWaiting, meanHold })
+    }
+  }
+  const serve = (count: number) => {
+    for (let i = 0; i < count; i++) pace.ended()
+  }
+  /** How many start at once. */
+  const burst = (isWaiting: boolean) => {
+    let count = 0
+    while (count < 1000 && pace.mayStart(loop.now, 100, isWaiting)) {
+      pace.started()
+      count++
+    }
+    return count
+  }
+  return { pace, loop, pass, serve, burst }
+}
+
+describe("LoopPace", () => {
+  it("takes as the cost of a request the time that the loop was busy by those that it served", () => {
+    const { pace, pass, serve } = setUp()
+    assert.isUndefined(pace.cost)
+    serve(10)
+    pass(100, { busy: 0.5 })
+    assert.strictEqual(pace.cost, 5)
+    for (let i = 0; i < 50; i++) {
+      serve(10)
+      pass(100, { busy: 0.1 })
+    }
+    assert.closeTo(pace.cost!, 1, 0.05)
+  })
+
+  it("knows no cost, and holds nobody, before 8 requests were served, and after a second without any", () => {
+    const { pace, pass, serve } = setUp()
+    serve(7)
+    pass(100, { busy: 1 })
+    assert.isUndefined(pace.cost)
+    assert.isTrue(pace.mayStart(100, 100, true))
+    serve(3)
+    pass(100, { busy: 1 })
+    assert.isDefined(pace.cost)
+    pass(1000, { busy: 1 })
+    assert.isUndefined(pace.cost)
+  })
+
+  it("counts no time in which nobody was there", () => {
+    const { loop, pace, pass, serve } = setUp()
+    serve(10)
+    pass(50, { busy: 0.5 })
+    loop.now += 5000
+    loop.busy += 5000
+    pace.begin(loop.now)
+    pass(50, { busy: 0.5 })
+    assert.strictEqual(pace.cost, 5)
+  })
+
+  it("lets a burst of ten times the target start where nobody waits, and half the target where others do", () => {
+    const { burst, pace, pass, serve } = setUp()
+    serve(10)
+    pass(100, { busy: 0.5 })
+    assert.strictEqual(burst(false), 40)
+    assert.isFalse(pace.mayStart(100, 3, true))
+    assert.isTrue(pace.mayStart(100, 2, true))
+    pass(50, { isWaiting: true })
+    assert.strictEqual(burst(true), 2)
+  })
+
+  it("gives out 1 ms a millisecond while the loop is no later than the target, and less the later it is", () => {
+    const startedIn90 = (late: number, meanHold: number) => {
+      const { burst, pace, pass, serve } = setUp()
+      serve(100)
+      pass(100, { busy: 1, late, meanHold })
+      assert.strictEqual(pace.cost, 1)
+      burst(true)
+      let count = 0
+      for (let i = 0; i < 9; i++) {
+        pass(10, { busy: 1, late, meanHold, isWaiting: true })
+        count += burst(true)
+      }
+      return count
+    }
+    assert.closeTo(startedIn90(0, 0), 90, 5)
+    assert.closeTo(startedIn90(20, 0), 90, 5)
+    assert.closeTo(startedIn90(70, 0), 45, 5)
+    assert.closeTo(startedIn90(70, 100), 75, 5)
+    assert.strictEqual(startedIn90(130, 0), 0)
+  })
+
+  it("gives the time of one back that waits for its client", () => {
+    const { burst, pace, pass, serve } = setUp()
+    serve(10)
+    pass(100, { busy: 0.5 })
+    burst(false)
+    pace.paused()
+    assert.isTrue(pace.mayStart(100, 100, true))
+  })
+
+  it("takes no target that is not above 0", () => {
+    for (const target of [0, -1, NaN, Infinity]) {
+      assert.throws(() => LoopPace.make({ target, busyTime: () => 0 }), RangeError)
+    }
+  })
+})
+
+const mean = (seconds: ReadonlyArray<Second>, of: (second: Second) => number) =>
+  seconds.reduce((sum, second) => sum + of(second), 0) / seconds.length
+
+const p99 = (seconds: ReadonlyArray<Second>) => {
+  const sorted = seconds.flatMap(({ latencies }) => latencies).toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length * 0.99)]!
+}
+
+/** Half of what the loop carries for three seconds, then a multiple of that. Without the first two seconds of the overload. */
+const overloaded = (multiple: number, scene: Pick<Scene, "waits" | "computes" | "isPaced">) => {
+  const capacity = 1000 / scene.computes
+  const rate = (now: number) => (now < 3000 ? 0.5 : multiple) * capacity
+  return simulate({ ...scene, rate, seconds: 12 }).slice(5)
+}
+
+describe("LoopPace, behind a door", () => {
+  for (const waits of [0.5, 10, 100, 300]) {
+    it(`keeps useful work where handlers wait ${waits} ms and then compute, and their latency`, () => {
+      for (const multiple of [2, 5, 10]) {
+        const seconds = overloaded(multiple, { waits, computes: 5, isPaced: true })
+        // What is refused costs too: up to 200 of 2000 ms.
+        assert.isAbove(mean(seconds, ({ answered }) => answered) / 200, 0.75, `${multiple} times`)
+        assert.isBelow(p99(seconds), waits + 100, `${multiple} times`)
+        assert.strictEqual(
+          mean(seconds, ({ givenUp }) => givenUp),
+          0,
+          `${multiple} times`
+        )
+      }
+    })
+  }
+
+  it("is what keeps it", () => {
+    const seconds = overloaded(5, { waits: 100, computes: 5, isPaced: false })
+    assert.isBelow(mean(seconds, ({ answered }) => answered) / 200, 0.5)
+    assert.isAbove(
+      mean(seconds, ({ givenUp }) => givenUp),
+      100
+    )
+  })
+
+  it("refuses nobody, and makes nobody wait, at four fifths of what the loop carries", () => {
+    const run = (isPaced: boolean) =>
+      simulate({ waits: 100, computes: 5, rate: () => 160, seconds: 20, isPaced }).slice(2)
+    assert.strictEqual(
+      mean(run(true), ({ refused }) => refused),
+      0
+    )
+    assert.closeTo(p99(run(true)), p99(run(false)), 10)
+  })
+
+  it("starts hundreds at once that only wait", () => {
+    const rate = (now: number) => (now >= 5000 && now < 6000 ? 1500 : 20)
+    const seconds = simulate({ waits: 500, computes: 0.1, rate, seconds: 10, isPaced: true })
+    assert.isAbove(seconds[5]!.answered + seconds[6]!.answered, 1200)
+    assert.strictEqual(
+      mean(seconds, ({ refused }) => refused),
+      0
+    )
+  })
+
+  it("lets some in where others hold the loop up", () => {
+    const seconds = simulate({ waits: 10, computes: 0.5, rate: () => 300, burden: 50, seconds: 12, isPaced: true })
+    assert.isAbove(
+      mean(seconds.slice(2), ({ answered }) => answered),
+      20
+    )
+  })
+})
