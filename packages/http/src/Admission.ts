@@ -102,6 +102,9 @@ const classes: ReadonlyMap<unknown, number> = new Map<Priority, number>([
   ["sheddable", 2]
 ])
 
+/** What a request may cost the loop, in milliseconds, so that others need not be read before it is started. */
+const cheap = 0.5
+
 /** How many handlers may be started after one turn of reading, if they take next to no time. */
 const maxBatch = 32
 
@@ -118,8 +121,8 @@ const resumingLead = 3_600_000
  *
  * All operations are O(1). Reading and running are separate turns: once the handlers of a turn of the event loop have had 2 ms, whoever
  * comes waits, until everything that has arrived is read; then the next are started, again for 2 ms. So the queue is seen as long as it is,
- * instead of standing in the kernel, and the rules act on all of it. While the loop is not behind, a request starts at once; and those
- * that need less than 0.5 ms of the loop, one after the other, start as they come for up to half of `codel.target`, or 10 ms without it.
+ * instead of standing in the kernel, and the rules act on all of it. While the loop is not behind, a request starts at once; and as long
+ * as `pace` says that requests cost less than 0.5 ms and that there is time for them, all start as they come.
  *
  * @category models
  * @since 0.1.0
@@ -152,7 +155,7 @@ export class Admission {
     this.#maxLimit = options.maxConcurrent
     this.#signals = options.signals
     this.#pace = options.pace
-    this.#turn = new Turn(this.#defer, options.codel?.target)
+    this.#turn = new Turn(this.#defer)
     this.#queue = AdmissionQueue.make({
       limit: Math.min(options.maxConcurrent, options.limit?.limit ?? Infinity),
       maxQueued: options.maxQueued,
@@ -216,7 +219,7 @@ export class Admission {
   #wait(visitor: Visitor, now: number, bounded: boolean): Ticket | undefined {
     const { partition = 0, priority = "normal" } = visitor
     this.#probes?.set(now)
-    if (this.#isInPace(now) && this.#turn.mayStart(now) && this.#queue.tryAcquire(partition)) {
+    if (this.#mayStart(now) && this.#queue.tryAcquire(partition)) {
       this.#admit(visitor, now)
       return undefined
     }
@@ -291,6 +294,11 @@ export class Admission {
    */
   retryAfterSeconds(): number {
     return this.#returnTime.seconds(this.#queue, this.#now(), this.#random())
+  }
+
+  /** As it comes: in pace, and in its turn unless requests cost so little that to read the others first would cost as much. */
+  #mayStart(now: number): boolean {
+    return this.#isInPace(now) && ((this.#pace?.cost ?? Infinity) < cheap || this.#turn.mayStart(now))
   }
 
   #isInPace(now: number): boolean {

@@ -144,16 +144,16 @@ const fail = (reason: Reason) => Effect.fail(withoutStack(() => new JsonBodyErro
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-/** Whether a Content-Type is one of the media types, with no charset but UTF-8. */
-const isMediaType = (contentType: string | undefined, accepted: (type: string) => boolean): boolean => {
-  if (contentType === undefined) return false
+/** The media type that a Content-Type names, in lower case; `undefined` without one, and with another charset than UTF-8. */
+const mediaTypeOf = (contentType: string | undefined): string | undefined => {
+  if (contentType === undefined) return undefined
   const [type, ...parameters] = contentType.split(";")
-  if (!accepted(type!.trim().toLowerCase())) return false
-  return parameters.every((parameter) => {
+  const isUtf8 = parameters.every((parameter) => {
     const [name, value] = parameter.split("=")
     if (name!.trim().toLowerCase() !== "charset") return true
     return /^"?utf-?8"?$/i.test(value?.trim() ?? "")
   })
+  return isUtf8 ? type!.trim().toLowerCase() : undefined
 }
 
 /** Nothing is decompressed: a small body could become a very large one. */
@@ -173,7 +173,8 @@ const readText = Effect.fnUntraced(function* (
   const request = yield* HttpServerRequest.HttpServerRequest
   const { headers } = request
   const isEmpty = headers["content-length"] === "0" || !("content-length" in headers || "transfer-encoding" in headers)
-  if (!isMediaType(headers["content-type"], accepted)) {
+  const mediaType = mediaTypeOf(headers["content-type"])
+  if (mediaType === undefined || !accepted(mediaType)) {
     if (isEmpty && headers["content-type"] === undefined) return yield* fail({ _tag: "Empty" })
     return yield* fail({ _tag: "UnsupportedMediaType", expected })
   }
@@ -324,8 +325,8 @@ export const bytes = (
   return Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
     const { "content-encoding": contentEncoding = "", "content-type": contentType } = request.headers
-    let mediaType = ""
-    if (!isMediaType(contentType, (type) => mediaTypes.includes((mediaType = type)))) {
+    const mediaType = mediaTypeOf(contentType)
+    if (mediaType === undefined || !mediaTypes.includes(mediaType)) {
       return yield* fail({ _tag: "UnsupportedMediaType", expected: mediaTypes.join(", ") })
     }
     const codings = contentEncoding

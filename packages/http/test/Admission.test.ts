@@ -267,31 +267,6 @@ describe("Admission", () => {
     assert.strictEqual(log.at(-1), "e admitted")
   })
 
-  it("starts as they come those whose handlers take next to no time, until one does", () => {
-    const { door, log, time, turn } = setUp({ maxConcurrent: 999, maxQueued: 999 })
-    class Busy extends Guest {
-      readonly #millis: number
-      constructor(name: string, millis: number) {
-        super(name, log)
-        this.#millis = millis
-      }
-      override admitted() {
-        super.admitted()
-        time.now += this.#millis
-      }
-    }
-    for (let i = 0; i < 50; i++) door.enter(new Busy(`light ${i}`, 0.125))
-    assert.lengthOf(log, 50)
-    door.enter(new Busy("heavy", 1))
-    door.enter(new Busy("behind it", 0.1))
-    time.now += 0.1
-    door.enter(new Busy("and behind that", 0.1))
-    assert.strictEqual(log.at(-1), "heavy admitted")
-    assert.lengthOf(log, 51)
-    turn(2)
-    assert.deepStrictEqual(log.slice(51), ["behind it admitted", "and behind that admitted"])
-  })
-
   it.effect("tells its pace how late the loop is every 10 ms, as long as somebody is inside", () =>
     Effect.gen(function* () {
       let probes = 0
@@ -316,23 +291,33 @@ describe("Admission", () => {
     })
   )
 
-  it("starts those for half of the time that may always be waited, then reads the others first", () => {
-    const startedOf300 = (target: number | undefined) => {
-      const codel = target === undefined ? undefined : { target, interval: 100 }
-      const { door, log, time } = setUp({ maxConcurrent: 999, maxQueued: 999, codel })
+  it("starts as they come those that cost less than half a millisecond, while there is time for them", () => {
+    const startedAtOnce = (cost: number | undefined) => {
+      let busy = 0
+      const pace = LoopPace.make({ target: 20, busyTime: () => busy })
+      const { door, log, time } = setUp({ maxConcurrent: 9999, maxQueued: 9999, pace })
       class Light extends Guest {
         override admitted() {
           super.admitted()
           time.now += 0.125
         }
       }
-      for (let i = 0; i < 300; i++) door.enter(new Light("light", log))
-      return log.length
+      door.enter(new Light("first", log))
+      if (cost !== undefined) {
+        for (let i = 0; i < 10; i++) pace.ended()
+        busy = 10 * cost
+        pace.probe({ now: time.now + 100, late: 0, isWaiting: false, meanHold: 1 })
+        time.now += 100
+      }
+      log.splice(0)
+      for (let i = 0; i < 2000; i++) door.enter(new Light("light", log))
+      return log.filter((line) => line === "light admitted").length
     }
-    assert.strictEqual(startedOf300(undefined), 80)
-    assert.strictEqual(startedOf300(20), 80)
-    assert.strictEqual(startedOf300(40), 160)
-    assert.strictEqual(startedOf300(1), 16)
+    // The first one is of the same turn, and has had a part of its 2 ms.
+    assert.strictEqual(startedAtOnce(undefined), 15)
+    assert.strictEqual(startedAtOnce(0.5), 0)
+    // 200 ms, and half of their cost passes meanwhile.
+    assert.closeTo(startedAtOnce(0.25), 1600, 10)
   })
 
   it("sheds what waited for more than twice the target once the queue is late for an interval, and serves the newest", () => {

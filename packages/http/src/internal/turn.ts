@@ -4,13 +4,6 @@
  */
 export const sliceMillis = 2
 
-/**
- * A handler that is through within so many milliseconds, with the reading of the next request, is no reason to let that one wait: to read
- * the others first would cost as much as to start them. A thousand requests that come in the same moment, and wait for a database, are started as they
- * come; kept back until the last of them is read they would stay together, and come back in the same moment again.
- */
-const lightMillis = 0.5
-
 const notBegun = -1
 
 /**
@@ -21,21 +14,13 @@ const notBegun = -1
  */
 export class Turn {
   readonly #defer: (run: () => void) => void
-  readonly #lightSlice: number
   #begunAt = notBegun
-  /** When the last one was started. */
-  #lastAt = notBegun
   #accepted = false
   #arrived = false
   #arrivingSince = notBegun
 
-  /**
-   * `target`: for how long requests may always wait at the door. Light handlers may go on for half of that in a turn; if they are more, the
-   * others are read before, so that their wait is seen.
-   */
-  constructor(defer: (run: () => void) => void, target: number = 20) {
+  constructor(defer: (run: () => void) => void) {
     this.#defer = defer
-    this.#lightSlice = Math.max(sliceMillis, target / 2)
   }
 
   /**
@@ -46,16 +31,11 @@ export class Turn {
     return !this.#accepted && this.hasTime(now)
   }
 
-  /** Whether one more handler may be started in this turn: those before it have not had their time, or the last one needed none. */
+  /** Whether one more handler may be started in this turn. */
   hasTime(now: number): boolean {
-    if (this.#begunAt === notBegun) {
-      this.#begunAt = now
-      this.#defer(this.#end)
-    } else {
-      const slice = now - this.#lastAt < lightMillis ? this.#lightSlice : sliceMillis
-      if (now - this.#begunAt >= slice) return false
-    }
-    this.#lastAt = now
+    if (this.#begunAt !== notBegun) return now - this.#begunAt < sliceMillis
+    this.#begunAt = now
+    this.#defer(this.#end)
     return true
   }
 
@@ -77,7 +57,6 @@ export class Turn {
     if (this.#begunAt !== notBegun || !this.#isArriving(now)) return this.hasTime(now)
     this.hasTime(now)
     this.#begunAt = now - sliceMillis
-    this.#lastAt = notBegun
     return false
   }
 
