@@ -4,10 +4,10 @@ import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import { counted } from "./stats/counted.ts"
-import { middleware } from "./stats/metrics.ts"
+import { refreshing } from "./stats/report.ts"
 import { Stats } from "./stats/stats.ts"
 
-const probes = HealthRoutes.layerNoChecks.pipe(Layer.provide(middleware.layer))
+const probes = HealthRoutes.layerNoChecks.pipe(Layer.provide(refreshing.layer))
 
 /** The app of these routes. It fails with nothing but interruption. */
 export const make = <E, R>(routes: Layer.Layer<never, E, R>) =>

@@ -29,18 +29,15 @@ const options: Omit<Server.Options, "port"> = {
   exempt: (request) => ServerConfig.defaults.exempt(request) || request.url === "/stats"
 }
 
-/** Why a request is refused that would be served at another time. */
-const reasons = new Set(["QueueFull", "WaitExceeded", "Displaced", "Shed", "Starting", "Draining", "ConnectionLimit"])
+/** Of each reason for which a request is refused that would be served at another time. */
+const refused = ["QueueFull", "WaitExceeded", "Displaced", "Shed", "Starting", "Draining", "ConnectionLimit"].map(
+  (reason) => Metric.withAttributes(HttpMetrics.refused, { reason })
+)
 
 /** How many requests and connections were refused before they had a handler. */
-const countRefused = Effect.map(Metric.snapshot, (metrics) => {
-  let count = 0
-  for (const { attributes, id, state, type } of metrics) {
-    if (type !== "Counter" || id !== HttpMetrics.refused.id || !reasons.has(String(attributes?.["reason"]))) continue
-    count += Number(state.count)
-  }
-  return count
-})
+const countRefused = Effect.map(Effect.forEach(refused, Metric.value), (counters) =>
+  counters.reduce((sum, { count }) => sum + Number(count), 0)
+)
 
 /** Brings the figures of the server up to date: when somebody asks this thread, and now and then for those who ask another. */
 const refresh = Effect.gen(function* () {
@@ -65,6 +62,8 @@ export const layer = <E, R>(name: Name, routes: Layer.Layer<never, E, R | HttpRo
   Effect.gen(function* () {
     const app = yield* App.make(routes)
     const update = yield* refresh
+    // After the drain, so that what was refused in it is counted, too.
+    yield* Effect.addFinalizer(() => update)
     yield* Effect.provideService(HttpServer.serveEffect(app), Refresh, update)
     yield* Effect.forkScoped(Effect.repeat(update, Schedule.spaced("250 millis")))
     yield* sample

@@ -5,7 +5,7 @@ import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { ServeError } from "effect/http/HttpServerError"
-import { explain, StartFailed } from "../metricstream/startup.ts"
+import { explain, StartFailed } from "../startup/startFailed.ts"
 import { names } from "./settings.ts"
 import type { Name } from "./settings.ts"
 

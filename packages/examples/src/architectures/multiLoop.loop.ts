@@ -26,7 +26,7 @@ const stats = Effect.map(MultiLoop.currentLoop, (current) => {
   // Also when it crashes.
   process.once("exit", () => stats.forget())
   stats.set("workers", 1)
-  return Stats.layer(stats)
+  return Stats.layerLoop(stats)
 })
 
 const server = Effect.map(canCrash, (canCrash) =>

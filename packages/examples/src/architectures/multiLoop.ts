@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { availableParallelism } from "node:os"
 import { workers } from "./settings.ts"
+import { exported } from "./stats/metrics.ts"
 import { share } from "./stats/stats.ts"
 
 const entry = new URL("./multiLoop.loop.ts", import.meta.url)
@@ -17,6 +18,7 @@ export const program = Effect.gen(function* () {
   const loops = yield* workers(availableParallelism())
   // While a loop drains, its successor counts beside it.
   const stats = share(2 * loops)
+  yield* exported(stats)
   const { failed, status } = yield* MultiLoop.make({ entry, loops })
   const count = Effect.map(status, ({ loops }) => {
     let restarts = 0

@@ -26,11 +26,8 @@ const maxWaiting = 4096
 const server = Effect.gen(function* () {
   const stats = yield* Stats
   const { drain, receive } = yield* timeouts
-  const app = yield* Effect.provideService(
-    App.make(complete(shared(name, burnHere))),
-    Drain,
-    BlockingServer.drainOf(stats)
-  )
+  const lifecycle = yield* BlockingServer.lifecycle
+  const app = yield* Effect.provideService(App.make(complete(shared(name, burnHere))), Drain, lifecycle)
   const serve = yield* BlockingServer.make(app, receive)
   const waiting = yield* Queue.bounded<Socket, Done>(maxWaiting)
 

@@ -44,6 +44,45 @@ const startThread = Effect.fnUntraced(function* (receive: Duration.Duration) {
   return Context.get(yield* Layer.build(Layer.fresh(layer)), Serving)
 })
 
+interface Pool {
+  readonly threads: ReadonlyArray<Serving["Service"]>
+  readonly connections: WorkQueues<Socket>
+  /** How long a request may take to arrive, and a client to take a part of the answer. */
+  readonly receive: Duration.Duration
+}
+
+/** Holds the thread until the connection is closed. A thread that crashes takes only its connection along. */
+const serveOn = (thread: Serving["Service"], socket: Socket, timeout: number) =>
+  Effect.suspend(() => {
+    const { port1, port2 } = new MessageChannel()
+    carry(socket, port1, timeout)
+    // When it is served the socket ends with its port, behind the last bytes: that the thread is done may be heard before they are.
+    return Effect.onError(thread.serve({ port: port2 as never }), () => Effect.sync(() => socket.destroySoon()))
+  }).pipe(Effect.catch((error) => Effect.logError("a thread failed", error)))
+
+/** The life of every thread; ends when all queues are closed and empty. */
+const workOn = Effect.fnUntraced(function* ({ connections, receive, threads }: Pool) {
+  const stats = yield* Stats
+  const isOverloaded = makeOverloadAlarm(threads.length)
+
+  // #region worker
+  /** What each thread does all its life: it takes a connection, and is busy with it until it is closed. */
+  const work = (thread: Serving["Service"], index: number) =>
+    Effect.gen(function* () {
+      for (;;) {
+        const connection = yield* connections.take(index)
+        if (connection === closed) return
+        stats.set("queued", connections.size)
+        if (isOverloaded(connections.busy))
+          yield* Effect.logWarning(`${connections.busy} of ${threads.length} threads are busy`)
+        yield* serveOn(thread, connection, Duration.toMillis(receive))
+      }
+    })
+  // #endregion
+
+  yield* Effect.forEach(threads, work, { concurrency: "unbounded", discard: true })
+})
+
 const server = Effect.gen(function* () {
   const stats = yield* Stats
   const { balancing, maxQueued, workers } = yield* pool
@@ -53,24 +92,7 @@ const server = Effect.gen(function* () {
     concurrency: availableParallelism()
   })
   const connections = new WorkQueues<Socket>(workers, maxQueued, Balancing.all[balancing])
-  const isOverloaded = makeOverloadAlarm(workers)
-
-  // #region worker
-  /** What each thread does all its life: it takes a connection, and is busy with it until it is closed. */
-  const work = (thread: (typeof threads)[number], index: number) =>
-    Effect.gen(function* () {
-      for (;;) {
-        const connection = yield* connections.take(index)
-        if (connection === closed) return
-        stats.set("queued", connections.size)
-        if (isOverloaded(connections.busy))
-          yield* Effect.logWarning(`${connections.busy} of ${workers} threads are busy`)
-        yield* serveOn(thread, connection, Duration.toMillis(receive))
-      }
-    })
-  // #endregion
-
-  const working = yield* Effect.forkScoped(Effect.forEach(threads, work, { concurrency: "unbounded" }))
+  const working = yield* Effect.forkScoped(workOn({ threads, connections, receive }))
   // Runs when nobody is accepted any more: wakes every thread, lets them finish what is queued, and joins them.
   yield* Effect.addFinalizer(() => {
     connections.close()
@@ -85,16 +107,5 @@ const server = Effect.gen(function* () {
   })
   return yield* Effect.never
 })
-
-/** Holds the thread until the connection is closed. A thread that crashes takes only its connection along. */
-const serveOn = (thread: Serving["Service"], socket: Socket, timeout: number) =>
-  Effect.suspend(() => {
-    const { port1, port2 } = new MessageChannel()
-    carry(socket, port1, timeout)
-    return thread.serve({ port: port2 as never })
-  }).pipe(
-    Effect.catch((error) => Effect.logError("a thread failed", error)),
-    Effect.ensuring(Effect.sync(() => socket.destroySoon()))
-  )
 
 export const program = Effect.suspend(() => Effect.scoped(server).pipe(Effect.provide(Stats.layer(share(1)))))

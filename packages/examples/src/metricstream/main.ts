@@ -3,8 +3,9 @@ import * as Main from "@spillway/runtime/Main"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { StartFailed } from "../startup/startFailed.ts"
 import { parse } from "./help.ts"
-import { explain, StartFailed } from "./startup.ts"
+import { explain } from "./startup.ts"
 
 const command = parse(process.argv.slice(2))
 

@@ -3,8 +3,19 @@ import { Effect, Fiber } from "effect"
 import { get } from "../support/example.ts"
 import { launch, long, silent, threadsOf, untilStats } from "./support.ts"
 
-/** How long a test looks on while nothing happens. */
-const whileNothingHappens = Effect.sleep("500 millis")
+/** A request and a probe that nobody answers, for as long as a test looks on. */
+const waitInVain = Effect.fnUntraced(function* (url: string) {
+  const waiting = yield* Effect.forEach(["/fast", "/livez"], (path) =>
+    Effect.forkChild(get(`${url}${path}`), { startImmediately: true })
+  )
+  yield* Effect.sleep("500 millis")
+  for (const fiber of waiting) assert.isUndefined(fiber.pollUnsafe())
+  return waiting
+})
+
+const areAnswered = Effect.fnUntraced(function* (waiting: Effect.Success<ReturnType<typeof waitInVain>>) {
+  for (const fiber of waiting) assert.strictEqual((yield* Fiber.join(fiber)).status, 200)
+})
 
 /** `/sleep` on a connection, and `/fast` on another that came later: how long each took. */
 const behindSleep = Effect.fnUntraced(function* (url: string) {
@@ -26,13 +37,10 @@ describe("sequential", () => {
       const waiting = yield* Effect.scoped(
         Effect.gen(function* () {
           yield* silent(url, 20)
-          const waiting = yield* Effect.forkChild(get(`${url}/fast`), { startImmediately: true })
-          yield* whileNothingHappens
-          assert.isUndefined(waiting.pollUnsafe())
-          return waiting
+          return yield* waitInVain(url)
         })
       )
-      assert.strictEqual((yield* Fiber.join(waiting)).body, "Fast response!")
+      yield* areAnswered(waiting)
     })
   )
 
@@ -153,13 +161,10 @@ describe("thread-pool", () => {
       const waiting = yield* Effect.scoped(
         Effect.gen(function* () {
           yield* silent(url, 1)
-          const waiting = yield* Effect.forkChild(get(`${url}/fast`), { startImmediately: true })
-          yield* whileNothingHappens
-          assert.isUndefined(waiting.pollUnsafe())
-          return waiting
+          return yield* waitInVain(url)
         })
       )
-      assert.strictEqual((yield* Fiber.join(waiting)).body, "Fast response!")
+      yield* areAnswered(waiting)
     })
   )
 
@@ -204,7 +209,9 @@ describe("thread-pool", () => {
       const sent = yield* Effect.forkChild(
         Effect.forEach([1, 2, 3, 4], () => get(`${url}/sleep?ms=${long}`), { concurrency: "unbounded" })
       )
-      yield* Effect.sleep(long / 2)
+      yield* Effect.sleep(long / 4)
+      const ready = yield* Effect.forkChild(get(`${url}/readyz`), { startImmediately: true })
+      yield* Effect.sleep(long / 4)
       child.kill("SIGTERM")
       const refused = get(`${url}/fast`).pipe(Effect.exit, Effect.repeat({ until: (exit) => exit._tag === "Failure" }))
       yield* Effect.timeout(refused, "5 seconds")
@@ -213,6 +220,9 @@ describe("thread-pool", () => {
         answers.map(({ status }) => status),
         [200, 200, 200, 200]
       )
+      // Its threads hear of the drain too.
+      const { body, status } = yield* Fiber.join(ready)
+      assert.deepStrictEqual([status, JSON.parse(body).phase], [503, "draining"])
       assert.deepStrictEqual((yield* Effect.promise(() => exited))[0], 0)
     })
   )

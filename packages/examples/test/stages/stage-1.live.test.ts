@@ -1,7 +1,9 @@
 /** The client with the request is patient for 2 s instead of 5, and once for longer than a receive timeout of 1 s instead of 30. */
+import { NodeServices } from "@effect/platform-node"
 import { prove } from "@spillway/examples/stages/stage-1"
+import * as Server from "@spillway/examples/stages/support/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Exit, Scope } from "effect"
 import { once } from "node:events"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
@@ -93,6 +95,24 @@ describe("stage-1", () => {
         )
         yield* Effect.timeout(Effect.repeat(gone, { until: (gone) => gone }), "10 seconds")
       }),
+    timeout
+  )
+})
+
+describe("the stages' servers", () => {
+  it.live(
+    "are killed if they do not end by themselves in 5 s",
+    () =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const file = new URL("./support/stubborn.ts", import.meta.url)
+        const { pid } = yield* Scope.provide(Server.start(file), scope)
+        assert.isTrue(isAlive(pid))
+        const [took] = yield* Effect.timed(Effect.timeout(Scope.close(scope, Exit.void), "30 seconds"))
+        assert.isFalse(isAlive(pid))
+        // They get their time.
+        assert.isAtLeast(Duration.toMillis(took), 4500)
+      }).pipe(Effect.provide(NodeServices.layer)),
     timeout
   )
 })

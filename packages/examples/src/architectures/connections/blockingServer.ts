@@ -3,18 +3,20 @@
  * It does not accept connections itself, and whoever gives it one waits until it is done.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import type { Drain, Draining } from "@spillway/runtime/Drain"
 import * as ServerConfig from "@spillway/http/ServerConfig"
+import { Drain } from "@spillway/runtime/Drain"
 import * as ByteSize from "effect/ByteSize"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { createServer } from "node:http"
 import type { Duplex } from "node:stream"
-import type { SharedStats } from "../stats/stats.ts"
+import { Stats } from "../stats/stats.ts"
 
 /** As of the servers that do not block. */
 const maxBodySize = ByteSize.fromInputUnsafe(ServerConfig.defaults.maxBodySize)
@@ -61,12 +63,13 @@ export const make = Effect.fnUntraced(function* (app: App, timeout: Duration.Dur
   return serve
 })
 
-/** The lifecycle of the process, for a thread that only hears of it. */
-export const drainOf = (stats: SharedStats): Drain["Service"] => ({
-  phase: Effect.sync(() => (stats.draining ? "Draining" : "Ready")),
-  ready: Effect.void,
-  begin: Effect.sync(() => stats.drain()),
-  began: Effect.never,
-  track: <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | Draining, R> => self,
-  drain: Effect.sync(() => stats.drain())
+/**
+ * The lifecycle of the process, as the probes of any of its threads tell it: the thread that accepts connections says in shared memory when
+ * it drains.
+ */
+export const lifecycle = Effect.gen(function* () {
+  const stats = yield* Stats
+  const own = Context.get(yield* Layer.build(Drain.layer()), Drain)
+  yield* own.ready
+  return Drain.of({ ...own, phase: Effect.suspend(() => (stats.draining ? Effect.succeed("Draining") : own.phase)) })
 })

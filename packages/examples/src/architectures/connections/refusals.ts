@@ -8,8 +8,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import type { Socket } from "node:net"
-import { middleware } from "../stats/metrics.ts"
-import { report } from "../stats/report.ts"
+import { refreshing, report } from "../stats/report.ts"
 import { Stats } from "../stats/stats.ts"
 import * as BlockingServer from "./blockingServer.ts"
 
@@ -31,15 +30,15 @@ const refuse = Effect.map(Stats, (stats) => {
 })
 
 const routes = Layer.merge(
-  HealthRoutes.layerNoChecks.pipe(Layer.provide(middleware.layer)),
+  HealthRoutes.layerNoChecks.pipe(Layer.provide(refreshing.layer)),
   HttpRouter.addAll([HttpRouter.route("GET", "/stats", report("thread-pool")), HttpRouter.route("*", "/*", refuse)])
 )
 
 /** Makes a function that refuses a connection. The threads are not asked: this is what the accepting thread does itself. */
 export const make = Effect.gen(function* () {
   const stats = yield* Stats
-  const services = Layer.merge(Stats.layer(stats), Layer.succeed(Drain, BlockingServer.drainOf(stats)))
-  const app = yield* Effect.provide(HttpRouter.toHttpEffect(routes), services)
+  const drain = yield* BlockingServer.lifecycle
+  const app = yield* Effect.provideService(HttpRouter.toHttpEffect(routes), Drain, drain)
   const serve = yield* BlockingServer.make(Effect.provideService(app, Stats, stats), timeout)
   const refusing = yield* FiberSet.make()
   const run = yield* FiberSet.runtime(refusing)()

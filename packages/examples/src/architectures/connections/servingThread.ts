@@ -20,9 +20,12 @@ export interface Serving {
 
 /** Makes a function that serves the connection behind a port. */
 export const make = Effect.fnUntraced(function* ({ architecture, receive }: Serving) {
-  const stats = join()
-  const services = Layer.merge(Stats.layer(stats), Layer.succeed(Drain, BlockingServer.drainOf(stats)))
-  const app = yield* Effect.provide(App.make(complete(shared(architecture, burnHere))), services)
-  const serve = yield* BlockingServer.make(app, Duration.millis(receive))
+  const stats = yield* Layer.build(Stats.layer(join()))
+  const drain = yield* Effect.provideContext(BlockingServer.lifecycle, stats)
+  const app = App.make(complete(shared(architecture, burnHere))).pipe(
+    Effect.provideService(Drain, drain),
+    Effect.provideContext(stats)
+  )
+  const serve = yield* BlockingServer.make(yield* app, Duration.millis(receive))
   return (port: MessagePort) => Effect.suspend(() => serve(new PortDuplex(port)))
 })

@@ -43,7 +43,7 @@ const echo = Effect.gen(function* () {
   })
 })
 
-/** The type is the protocol: what is not an event, or an array of them, never reaches the line below. */
+/** The type is the protocol, that of MetricStream: what is not an event, or an array of them, never reaches the line below. */
 const postEvents = Effect.map(JsonBody.decode(Schema.Union([Batch, Event])), (body) =>
   HttpServerResponse.jsonUnsafe({ accepted: "name" in body ? 1 : body.length }, { status: 202 })
 )

@@ -26,19 +26,26 @@ export const counted = <E, R>(
   stats: Stats["Service"],
   app: Effect.Effect<HttpServerResponse, E, R>
 ): Effect.Effect<HttpServerResponse, E, R | HttpServerRequest> => {
-  const answered = Effect.catchCause(app, (cause) =>
+  const answered = (cause: Cause.Cause<E>) =>
     Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : Problem.fromCause(cause)
-  )
   const ended = (exit: Exit.Exit<HttpServerResponse, E>) => {
     stats.add("active", -1)
     if (Exit.isSuccess(exit)) stats.add(exit.value.status === overloaded ? "rejected" : "processed", 1)
     // Its deadline interrupts a handler too, but then there is an answer.
     else stats.add(clientWentAway(exit) ? "interrupted" : "processed", 1)
   }
-  const watched = Effect.acquireUseRelease(
-    Effect.sync(() => stats.began()),
-    () => answered,
-    (_, exit) => Effect.sync(() => ended(exit))
-  )
-  return Effect.flatMap(HttpServerRequest, ({ url }) => (watching.has(pathOf(url)) ? answered : watched))
+  // Not interruptible but for the handler, so that whatever begins ends.
+  const watched = Effect.uninterruptibleMask((restore) => {
+    stats.began()
+    return Effect.matchCauseEffect(restore(app), {
+      onSuccess: (response) => {
+        const exit = Exit.succeed(response)
+        ended(exit)
+        return exit
+      },
+      onFailure: (cause) => Effect.onExit(answered(cause), (exit) => Effect.sync(() => ended(exit)))
+    })
+  })
+  const unwatched = Effect.catchCause(app, answered)
+  return Effect.flatMap(HttpServerRequest, ({ url }) => (watching.has(pathOf(url)) ? unwatched : watched))
 }

@@ -1,14 +1,18 @@
-/** What `GET /stats` answers. */
+/** What `GET /stats` answers, and how figures are brought up to date that are sampled, not counted. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { Name } from "../settings.ts"
 import { Stats } from "./stats.ts"
 
-/** Brings those figures up to date that are sampled, not counted. */
+/** Brings the sampled figures up to date. */
 export const Refresh = Context.Reference<Effect.Effect<void>>("architectures/Refresh", {
   defaultValue: () => Effect.void
 })
+
+/** Brings them up to date before the routes that it is provided to. */
+export const refreshing = HttpRouter.middleware((handler) => Effect.andThen(Effect.flatten(Refresh), handler))
 
 export const report = (architecture: Name) =>
   Effect.gen(function* () {

@@ -3,8 +3,10 @@
  * asked.
  */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { getEnvironmentData, setEnvironmentData } from "node:worker_threads"
+import { exported } from "./metrics.ts"
 
 const fields = [
   /** Threads that handlers run on, or that handlers give their work to. */
@@ -40,20 +42,22 @@ const key = "architectures/stats"
 
 /** The figures of one thread, among those of all. */
 export class SharedStats {
-  readonly #cells: Int32Array<SharedArrayBuffer>
+  /** Of 64 bits: with 32 a count would turn negative after 25 days of a thousand requests a second. */
+  readonly #cells: BigInt64Array<SharedArrayBuffer>
   readonly #base: number
 
   constructor(buffer: SharedArrayBuffer, slot: number) {
-    this.#cells = new Int32Array(buffer)
+    this.#cells = new BigInt64Array(buffer)
     this.#base = firstSlot + slot * fields.length
   }
 
+  /** `difference` is a whole number, as is `value` below. */
   add(field: Field, difference: number): void {
-    Atomics.add(this.#cells, this.#base + fields.indexOf(field), difference)
+    Atomics.add(this.#cells, this.#base + fields.indexOf(field), BigInt(difference))
   }
 
   set(field: Field, value: number): void {
-    Atomics.store(this.#cells, this.#base + fields.indexOf(field), value)
+    Atomics.store(this.#cells, this.#base + fields.indexOf(field), BigInt(value))
   }
 
   /** The sum over all threads. */
@@ -72,7 +76,7 @@ export class SharedStats {
     const active = this.total("active")
     let known = this.maxActive
     while (active > known) {
-      const before = Atomics.compareExchange(this.#cells, maxActiveCell, known, active)
+      const before = Number(Atomics.compareExchange(this.#cells, maxActiveCell, BigInt(known), BigInt(active)))
       if (before === known) return
       known = before
     }
@@ -80,7 +84,7 @@ export class SharedStats {
 
   /** The greatest number of handlers that were at work at once. */
   get maxActive(): number {
-    return Atomics.load(this.#cells, maxActiveCell)
+    return Number(Atomics.load(this.#cells, maxActiveCell))
   }
 
   /** Requests and connections that were answered 503. */
@@ -94,11 +98,11 @@ export class SharedStats {
   }
 
   get draining(): boolean {
-    return Atomics.load(this.#cells, drainingCell) === 1
+    return Atomics.load(this.#cells, drainingCell) === 1n
   }
 
   drain(): void {
-    Atomics.store(this.#cells, drainingCell, 1)
+    Atomics.store(this.#cells, drainingCell, 1n)
   }
 
   /** Forgets what a thread was doing when it ended, but not what it had done. */
@@ -111,7 +115,7 @@ export class SharedStats {
   #fold(field: Field, combine: (before: number, value: number) => number): number {
     let result = 0
     for (let cell = firstSlot + fields.indexOf(field); cell < this.#cells.length; cell += fields.length) {
-      result = combine(result, Atomics.load(this.#cells, cell))
+      result = combine(result, Number(Atomics.load(this.#cells, cell)))
     }
     return result
   }
@@ -119,7 +123,7 @@ export class SharedStats {
 
 /** Makes memory for so many threads, which those that are started from now on find too. */
 export const share = (slots: number): SharedStats => {
-  const buffer = new SharedArrayBuffer((firstSlot + slots * fields.length) * Int32Array.BYTES_PER_ELEMENT)
+  const buffer = new SharedArrayBuffer((firstSlot + slots * fields.length) * BigInt64Array.BYTES_PER_ELEMENT)
   setEnvironmentData(key, buffer)
   return new SharedStats(buffer, 0)
 }
@@ -132,5 +136,9 @@ export const join = (slot = 0): SharedStats => {
 
 /** Service that counts. */
 export class Stats extends Context.Service<Stats, SharedStats>()("architectures/Stats") {
-  static readonly layer = (stats: SharedStats) => Layer.succeed(Stats, stats)
+  /** In a thread whose `GET /metrics` tells its own metrics: these are among them. */
+  static readonly layer = (stats: SharedStats) => Layer.effect(Stats, Effect.as(exported(stats), stats))
+
+  /** In a loop of `multi-loop`, where `GET /metrics` puts those of all threads together: the main thread tells them. */
+  static readonly layerLoop = (stats: SharedStats) => Layer.succeed(Stats, stats)
 }
