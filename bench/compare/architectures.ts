@@ -44,6 +44,9 @@ export const plain = (architecture: Architecture, env: Readonly<Record<string, s
   env
 })
 
+/** The name of the entrant that keeps its limits, where those of the others are raised. */
+export const withDefaults = "hybrid, defaults"
+
 /** One of each. */
 export const oneOfEach: ReadonlyArray<Entrant> = [
   plain("sequential"),

@@ -10,9 +10,18 @@ import { waitChart } from "./charts/waits.ts"
 import { agrees, middle, millis, shown } from "./figures.ts"
 import { ingestCause, ingestReasons, memoryReason, throughputReason, waitingReason } from "./reasons.ts"
 import type { IngestFacts, ThroughputFacts } from "./reasons.ts"
-import type { Parts } from "./contract.ts"
-import { parseArguments } from "./settings.ts"
+import type { RateReport } from "./clients/openLoop.ts"
+import type { Mode, PartId, Parts } from "./contract.ts"
+import { slowloris } from "./parts/slowloris.ts"
+import type { Slowloris } from "./parts/slowloris.ts"
+import { placeOf } from "./place.ts"
+import { problemsOf, remarksOf } from "./preflight.ts"
+import type { Surroundings } from "./preflight.ts"
+import { measure } from "./runner.ts"
+import type { Retries } from "./runner.ts"
+import { parseArguments, partIds } from "./settings.ts"
 import { targetsOf } from "./targets.ts"
+import { partsIn } from "./write.ts"
 
 /** Every element is closed by itself or by its end in order, and nothing is not a number. */
 export const assertWellFormed = (svg: string): void => {
@@ -32,7 +41,66 @@ const checkArguments = (): void => {
   assert.equal(parseArguments([]).mode, "full")
   assert.equal(parseArguments([]).parts.length, 7)
   assert.deepEqual(parseArguments(["quick", "6", "1"]).parts, ["1", "6"])
+  assert.equal(parseArguments(["quick", "6", "--out", "/there"]).out, "/there")
   assert.throws(() => parseArguments(["8"]), /8 is none of/)
+  assert.throws(() => parseArguments(["--in", "/there"]), /--in/)
+}
+
+/** Nothing of quick mode ever comes to where full mode writes, nor into a table with it. */
+const checkPlaces = (): void => {
+  for (const out of [undefined, "/there"]) {
+    const [full, quick] = [placeOf("full", out), placeOf("quick", out)].map((place) => [
+      place.results,
+      place.text,
+      place.chart("x")
+    ])
+    assert.equal(new Set([...full!, ...quick!]).size, 6)
+  }
+  const part = throughputPart([9500])
+  assert.deepEqual(partsIn("full", { "1": part }), { "1": part })
+  assert.deepEqual(partsIn("quick", { "1": part }), {})
+}
+
+const surroundings: Surroundings = {
+  hasProc: true,
+  hasWrk: true,
+  openFiles: 65_536,
+  ports: 28_232,
+  hasAddresses: true,
+  backlog: 4096,
+  memory: 16 * 2 ** 30
+}
+
+const checkPreflight = (): void => {
+  const problems = (parts: ReadonlyArray<PartId>, found: Partial<Surroundings>) =>
+    problemsOf(parts, { ...surroundings, ...found }).join("\n")
+  assert.equal(problems(partIds, {}), "")
+  assert.match(problems(["1"], { hasWrk: false }), /^wrk is missing.*apt-get install wrk/)
+  assert.equal(problems(["2", "7"], { hasWrk: false, openFiles: 4096 }), "")
+  assert.match(problems(["6"], { openFiles: 4096 }), /may open 4,096 files here, and 12,000 are needed/)
+  assert.match(problems(["7"], { ports: 1000 }), /1,000 local ports/)
+  assert.match(problems(["4"], { hasAddresses: false, hasProc: false }), /no \/proc.*\n.*127\.0\.0\.9/)
+  assert.deepEqual(remarksOf(surroundings), [])
+  assert.equal(remarksOf({ ...surroundings, backlog: 128, memory: 2 ** 30 }).length, 2)
+}
+
+/** Which try counts, and how many there were, when other programs used so many cores in each of them. */
+const tried = async (
+  others: ReadonlyArray<number>,
+  retries: Retries
+): Promise<readonly [sample: number, tries: number]> => {
+  let count = 0
+  const step = { entrant: "one", seconds: 5, measure: () => Promise.resolve(++count) }
+  const watch = () => () => ({ stealPercent: null, otherCores: others[count - 1]! })
+  const { sample, tries } = await measure(step, 0, retries, { watch, settle: () => Promise.resolve() })
+  return [sample, tries]
+}
+
+const checkRetries = async (): Promise<void> => {
+  assert.deepEqual(await tried([0.1], { seconds: 60 }), [1, 1])
+  assert.deepEqual(await tried([0.9, 0.1], { seconds: 60 }), [2, 2])
+  assert.deepEqual(await tried([0.9, 0.4, 0.5], { seconds: 60 }), [2, 3])
+  assert.deepEqual(await tried([0.9], { seconds: 4 }), [1, 1])
 }
 
 const checkFigures = (): void => {
@@ -155,6 +223,69 @@ const throughputPart = (perSecond: ReadonlyArray<number>): Parts["1"] => ({
   }))
 })
 
+const slowlorisSample = (p50: number, p99: number, answered: number): Slowloris => {
+  const failures = { refused: 0, broken: 0, timedOut: 0, notSent: 0, malformed: 0 }
+  const lagMillis = { p50: 0, p99: 0, max: 0, stall: 0 }
+  const idle: RateReport = {
+    offered: 400,
+    answered: 400,
+    statuses: { "200": 400 },
+    failures,
+    latencyMillis: { p50: 2, p99: 5, max: 5 },
+    lagMillis,
+    late: 0,
+    wallSeconds: 4,
+    cpuSeconds: 1
+  }
+  const counts = { opened: 10_000, held: 10_000, ended: {}, bytes: 0, openMillis: 500 }
+  return {
+    idle,
+    attacked: { ...idle, answered, latencyMillis: { p50, p99, max: p99 } },
+    begun: counts,
+    over: counts,
+    accepted: 10_000,
+    before: footprint,
+    during: footprint,
+    peak: footprint,
+    fell: null
+  }
+}
+
+const slowlorisPart = (mode: Mode, sample: Slowloris): Parts["6"] => {
+  const { entrant: _, ...measurement } = throughputPart([1]).measurements[0]!
+  return {
+    ...throughputPart([]),
+    mode,
+    rounds: 1,
+    plan: slowloris(mode).plan,
+    measurements: [{ ...measurement, entrant: "hybrid", sample }]
+  }
+}
+
+/** The median and the p99 are judged each for itself, and what was not measured is neither met nor missed. */
+const checkSlowlorisTargets = (): void => {
+  const judged = (sample: Slowloris) =>
+    targetsOf({ "6": slowlorisPart("quick", sample) }).flatMap(({ met, target }) =>
+      target.startsWith("6: hybrid") ? [met] : []
+    )
+  assert.deepEqual(judged(slowlorisSample(6, 15, 400)), [true, true, true])
+  assert.deepEqual(judged(slowlorisSample(6, 16, 400)), [true, true, false])
+  assert.deepEqual(judged(slowlorisSample(7, 15, 400)), [true, false, true])
+  assert.deepEqual(judged(slowlorisSample(6, 15, 399)), [true, false, false])
+  const [quick, full] = (["quick", "full"] as const).map((mode) =>
+    targetsOf({ "6": slowlorisPart(mode, slowlorisSample(6, 15, 400)) }).at(-1)
+  )
+  assert.deepEqual([quick?.met, quick?.measured], [undefined, "not measured (full mode)"])
+  assert.deepEqual([full?.met, full?.measured], [undefined, "could not be measured"])
+  const failures = [{ entrant: "2 loops", round: 0, message: "made up" }]
+  const failed = targetsOf({ "6": { ...slowlorisPart("quick", slowlorisSample(6, 15, 400)), failures } }).at(-1)
+  assert.equal(failed?.measured, "could not be measured")
+  const text = comparison({ "6": slowlorisPart("quick", slowlorisSample(6, 16, 400)) }, undefined)
+  assert.match(text, /Quick mode/)
+  assert.match(text, /3\.0 times the median latency of an idle server and 3\.2 times its p99 \| \*\*no\*\* \|/)
+  assert.match(text, /\| not measured \(full mode\) \| - \|/)
+}
+
 const checkTargets = (): void => {
   const [target] = targetsOf({ "1": throughputPart([9500, 8000, 9100]) })
   assert.deepEqual([target?.met, target?.measured], [true, "9,100/s (8,000 to 9,500)"])
@@ -165,7 +296,15 @@ const checkTargets = (): void => {
   assert.match(text, /20 MB claimed, 114 MB measured/)
   const disturbed = throughputPart([9500])
   const measurements = disturbed.measurements.map((each) => ({ ...each, stealPercent: 20, tries: 3 }))
-  assert.match(comparison({ "1": { ...disturbed, measurements } }, undefined), /still disturbed: event-driven/)
+  assert.match(
+    comparison({ "1": { ...disturbed, measurements } }, undefined),
+    /still disturbed: event-driven \(20 % of the CPU time stolen, measured 3 times\)/
+  )
+  const shared = throughputPart([9500]).measurements.map((each) => ({ ...each, otherCores: 0.5 }))
+  assert.match(
+    comparison({ "1": { ...disturbed, measurements: shared } }, undefined),
+    /still disturbed: event-driven \(other programs used 0\.50 cores, measured once\)/
+  )
 }
 
 const checkText = (): void => {
@@ -174,12 +313,16 @@ const checkText = (): void => {
   assert.ok(!text.includes("What was aimed at"))
 }
 
-export const check = (): void => {
+export const check = async (): Promise<void> => {
   checkArguments()
+  checkPlaces()
+  checkPreflight()
   checkFigures()
   checkThroughput()
   checkIngest()
   checkCharts()
   checkTargets()
+  checkSlowlorisTargets()
   checkText()
+  await checkRetries()
 }

@@ -22,7 +22,7 @@ export interface Measurement<S> {
   readonly stealPercent: number | null
   /** About how many cores other programs of the machine used meanwhile. */
   readonly otherCores: number
-  /** 2 and 3: too much was stolen the times before. */
+  /** How often it was made: again when it was disturbed, by the host or by other programs. The least disturbed one is here. */
   readonly tries: number
   readonly sample: S
 }

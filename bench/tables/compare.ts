@@ -30,14 +30,16 @@ itself and costs a stack and not a JavaScript engine. The two and \`sequential\`
 the turn, belongs to the connection from accept to close.
 
 "Claimed" is what the documents say that this project was started with. \`npm run compare\` measures all of this again (about 20 minutes; \`npm
-run compare -- quick\` about 4, with some servers left out; \`npm run compare -- 1 6\` only some). Figures are the median of the rounds, with the lowest and the highest; every
+run compare -- quick\` about 3, with some servers left out, into \`.data/compare/\`; \`npm run compare -- 1 6\` only some). Figures are the median of the rounds, with the lowest and the highest; every
 measurement starts a new server in a process of its own, and load comes from another one on the same machine. Raw results:
 [bench/results/compare.json](bench/results/compare.json).`
+
+const verdict = (met: boolean | undefined): string => (met === undefined ? "-" : met ? "met" : "**missed**")
 
 const targets = (results: Results): ReadonlyArray<string> => {
   const lines = targetsOf(results)
   if (lines.length === 0) return []
-  const rows = lines.map(({ measured, met, target }) => [target, measured, met ? "met" : "**missed**"])
+  const rows = lines.map(({ measured, met, target }) => [target, measured, verdict(met)])
   return ["## What was aimed at", table(["target", "measured", ""], rows)]
 }
 
@@ -63,10 +65,19 @@ const machineOf = (results: Results): string => {
   return `Machine: ${[...machines].join("; ")}, shared; load and server have it together. Trust orders of magnitude and ratios; the rest is weather.`
 }
 
+/** So that nobody takes its figures for those of the other mode. */
+const quickNote = (results: Results): ReadonlyArray<string> =>
+  Object.values(results).some(({ mode }) => mode === "quick")
+    ? [
+        "**Quick mode: one round, shorter measurements, some servers left out. For a look; COMPARISON.md has the figures.**"
+      ]
+    : []
+
 /** `cost`: what a request of MetricStream costs, if that was measured. */
 export const comparison = (results: Results, cost: CostResult | undefined): string =>
   [
     opening,
+    ...quickNote(results),
     machineOf(results),
     ...shortSection(results),
     ...targets(results),

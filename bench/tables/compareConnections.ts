@@ -3,6 +3,7 @@ import { dotChart } from "../compare/charts/dots.ts"
 import { entrantsOf, samplesOf } from "../compare/contract.ts"
 import type { Parts } from "../compare/contract.ts"
 import { mebibyte, megabytes, middle, millis, plainMegabytes, plainMillis, shown } from "../compare/figures.ts"
+import { withDefaults } from "../compare/architectures.ts"
 import type { Connections } from "../compare/parts/connections.ts"
 import { memoryBound } from "../compare/settings.ts"
 import { number, table } from "../support/markdown.ts"
@@ -61,6 +62,15 @@ const connectionHead = [
   "memory at most"
 ]
 
+/** What the loops were told, and what the one does that was told nothing. */
+const limits = (part: Parts["4"]): string => {
+  const variables = Object.entries(part.plan.raised).map(([name, value]) => `\`${name}=${value}\``)
+  const told = `were told to take all (${variables.join(", ")}).`
+  return entrantsOf(part).includes(withDefaults)
+    ? `"${withDefaults}" is what the server does unless it is told otherwise: its door lets 1,024 requests run and 1,024 more wait for a second, and refuses the rest at once with \`Retry-After\`, because a server that accepts what it cannot carry serves nobody. The other three loops ${told}`
+    : `The loops ${told}`
+}
+
 export const connectionsSection = (part: Parts["4"]): string => {
   const { connections, patienceMillis, waitMillis } = part.plan
   return section("4. Ten thousand connections at once", [
@@ -68,11 +78,7 @@ export const connectionsSection = (part: Parts["4"]): string => {
     svg("connections", "Threads and memory of each server with 10,000 connections"),
     table(connectionHead, connectionRows(part)),
     ...fallen(part),
-    `Memory that the loops took for each answered connection, at the worst moment: ${perConnection(part).join(", ")}. "hybrid, defaults" is what the server does unless it is told otherwise: its door lets 1,024 requests run and 1,024 more wait for a second, and refuses the rest at once with \`Retry-After\`, because a server that accepts what it cannot carry serves nobody. The other three loops were told to take all (\`${Object.entries(
-      part.plan.raised
-    )
-      .map(([name, value]) => `${name}=${value}`)
-      .join("`, `")}\`).`,
+    `Memory that the loops took for each answered connection, at the worst moment: ${perConnection(part).join(", ")}. ${limits(part)}`,
     `How: all connections from one process, begun without waiting for any other, from 8 addresses; times count from that moment and contain what that process needs itself to open ${number(connections)} connections. A server is ended when it has more than ${plainMegabytes(memoryBound)} of memory, and then counts as fallen over.`,
     conditionsOf(part)
   ])

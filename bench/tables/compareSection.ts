@@ -1,6 +1,7 @@
 /** What all sections of COMPARISON.md have in common. */
 import { entrantsOf, samplesOf } from "../compare/contract.ts"
 import type { Part } from "../compare/contract.ts"
+import { disturbanceOf, disturbanceText } from "../compare/disturbance.ts"
 import { maxOtherCores, maxStealPercent } from "../compare/settings.ts"
 import { number, table } from "../support/markdown.ts"
 
@@ -8,9 +9,18 @@ type AnyPart = Part<unknown, unknown>
 
 export const svg = (name: string, what: string): string => `![${what}](bench/results/compare-${name}.svg)`
 
-/** Measurements that the host disturbed and that no further try made better. */
-const disturbed = ({ measurements }: AnyPart) =>
-  measurements.filter(({ stealPercent }) => (stealPercent ?? 0) > maxStealPercent)
+/** Measurements that the host or other programs disturbed, and that no further try made better: whose they are, and how it was at worst. */
+const disturbed = ({ measurements }: AnyPart): ReadonlyArray<string> => {
+  const worst = new Map<string, AnyPart["measurements"][number]>()
+  for (const each of measurements) {
+    const other = worst.get(each.entrant)
+    if (disturbanceOf(each) <= 1 || (other !== undefined && disturbanceOf(other) >= disturbanceOf(each))) continue
+    worst.set(each.entrant, each)
+  }
+  return [...worst].map(([name, each]) => `${name} (${disturbanceText(each)}, ${times(each.tries)})`)
+}
+
+const times = (tries: number): string => (tries === 1 ? "measured once" : `measured ${tries} times`)
 
 /** Who has fewer rounds than the others. */
 const once = (part: AnyPart): string => {
@@ -24,20 +34,15 @@ export const conditionsOf = (part: AnyPart): string => {
   const steal = Math.max(0, ...measurements.map(({ stealPercent }) => stealPercent ?? 0))
   const again = measurements.filter(({ tries }) => tries > 1).length
   const bad = disturbed(part)
-  const shared = measurements
-    .map(({ otherCores }) => otherCores)
-    .filter((cores) => cores > maxOtherCores)
-    .toSorted((a, b) => b - a)
   const missing = failures.map(({ entrant, round }) => `${entrant} in round ${round + 1}`)
   const marks = [
     ...(missing.length > 0 ? [`**could not be measured: ${missing.join(", ")}**`] : []),
-    ...(again > 0 ? [`${again} measurements were made again since more than ${maxStealPercent} % was stolen`] : []),
-    ...(shared.length > 0
-      ? [`**not alone on the machine: other programs used up to ${number(shared[0]!, 1)} cores; measure again**`]
+    ...(again > 0
+      ? [
+          `${again} of ${measurements.length} measurements were made again, since the host took more than ${maxStealPercent} % of the CPU time or other programs more than ${maxOtherCores} cores`
+        ]
       : []),
-    ...(bad.length > 0
-      ? [`**still disturbed: ${[...new Set(bad.map(({ entrant }) => entrant))].join(", ")}; measure again**`]
-      : [])
+    ...(bad.length > 0 ? [`**still disturbed: ${bad.join("; ")}; measure again**`] : [])
   ]
   const often = rounds === 1 ? "1 round" : `${rounds} rounds, servers in turning order${once(part)}`
   const host = `at most ${number(steal, steal > 0 && steal < 10 ? 1 : 0)} % of the CPU time stolen by the host`

@@ -1,4 +1,5 @@
 /** What each architecture must show by the project's documents, and whether it did: the whole comparison on half a page. */
+import { slowlorisTarget } from "../compare/claims.ts"
 import { samplesOf } from "../compare/contract.ts"
 import type { Results } from "../compare/contract.ts"
 import { middle, plainMegabytes, plainMillis } from "../compare/figures.ts"
@@ -52,14 +53,14 @@ const stopped = (results: Results, entrant: string): Finding => {
 
 const survived = (results: Results, entrant: string): Finding => {
   const attacks = attackOf(results, entrant)
-  const times = middle(attacks.map(slowdown))
+  const [times, tail] = (["p50", "p99"] as const).map((of) => middle(attacks.map((sample) => slowdown(sample, of))))
   const grown = middle(attacks.map(({ before, during }) => during.rss - before.rss))
-  if (times === null || grown === null) return undefined
+  if (times === null || times === undefined || tail === null || tail === undefined || grown === null) return undefined
   const all = attacks.every(({ attacked }) => attacked.answered === attacked.offered)
   const what = all ? "all honest clients were answered" : "not all honest clients were answered"
   return [
-    `10,000 slow connections took ${plainMegabytes(grown)}; ${what}, in ${rounded(times)} times the latency of an idle server`,
-    all && times <= 3
+    `10,000 slow connections took ${plainMegabytes(grown)}; ${what}, in ${rounded(times)} times the median latency of an idle server and ${rounded(tail)} times its p99`,
+    all && Math.max(times, tail) <= slowlorisTarget
   ]
 }
 

@@ -2,7 +2,17 @@
  * Comparison 4: 10,000 clients connect in the same moment, and each asks for something that waits a second. How many get their answer, how
  * long does it take, and what does it cost?
  */
-import { commandOf, entrantsIn, loops, onceIfThreads, plain, pool, startSeconds, warmUpOf } from "../architectures.ts"
+import {
+  commandOf,
+  entrantsIn,
+  loops,
+  onceIfThreads,
+  plain,
+  pool,
+  startSeconds,
+  warmUpOf,
+  withDefaults
+} from "../architectures.ts"
 import type { Entrant } from "../architectures.ts"
 import { runClient } from "../children.ts"
 import type { BurstReport, Outcome } from "../clients/burst.ts"
@@ -52,7 +62,7 @@ const entrants: ReadonlyArray<Entrant> = [
   plain("event-driven", raised),
   plain("hybrid", raised),
   loops(2, raised),
-  { name: "hybrid, defaults", architecture: "hybrid" }
+  { name: withDefaults, architecture: "hybrid" }
 ]
 
 const countBy = (reasons: ReadonlyArray<string>): Readonly<Record<string, number>> => {
@@ -92,7 +102,7 @@ const isPatient = ({ architecture }: Entrant) =>
 export const connections = (mode: Mode): Comparison<ConnectionsPlan, Connections> => {
   const patienceMillis = mode === "quick" ? 4000 : 8000
   const plan = { connections: 10_000, waitMillis: 1000, patienceMillis, raised }
-  const steps = entrantsIn(mode, entrants, ["2 loops"]).map((entrant) => ({
+  const steps = entrantsIn(mode, entrants, ["2 loops", withDefaults]).map((entrant) => ({
     entrant: entrant.name,
     seconds: 1.5 + startSeconds(entrant) + (isPatient(entrant) ? patienceMillis / 1000 : 3),
     ...onceIfThreads(entrant),

@@ -63,7 +63,7 @@ const expectedSeconds = (entrant: Entrant, { patienceMillis, requests, waitMilli
 
 export const hundred = (mode: Mode): Comparison<HundredPlan, Hundred> => {
   const waitMillis = mode === "quick" ? 20 : 100
-  const plan = { requests: 100, waitMillis, patienceMillis: mode === "quick" ? 3000 : 30_000 }
+  const plan = { requests: 100, waitMillis, patienceMillis: mode === "quick" ? 2000 : 30_000 }
   const steps = oneOfEach.map((entrant) => ({
     entrant: entrant.name,
     seconds: expectedSeconds(entrant, plan),

@@ -2,12 +2,12 @@
  * Comparison 7: 100 clients post events at a fixed total rate. MetricStream on the hybrid server, which stores each event on the disk before
  * it answers, beside the same intake (parse, validate, answer) with a thread for each request and with a pool of 16, which store nothing.
  */
-import { mkdirSync, mkdtempSync, rmSync, statfsSync } from "node:fs"
+import { mkdirSync, mkdtempSync, statfsSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { commandOf, plain, pool } from "../architectures.ts"
-import { runClient } from "../children.ts"
+import { keepFolder, removeFolder, runClient } from "../children.ts"
 import type { RateOptions, RateReport } from "../clients/openLoop.ts"
 import type { Comparison, Mode } from "../contract.ts"
 import type { Footprint } from "../proc.ts"
@@ -52,7 +52,7 @@ const tmpfs = 0x01021994
 const makeFolder = (): string => {
   const folder = statfsSync(tmpdir()).type === tmpfs ? inRepository : tmpdir()
   mkdirSync(folder, { recursive: true })
-  return mkdtempSync(join(folder, "spillway-compare-"))
+  return keepFolder(mkdtempSync(join(folder, "spillway-compare-")))
 }
 
 const commands: { readonly [K in ServerName]: (folder: string) => Command } = {
@@ -114,20 +114,18 @@ const measure = async (name: ServerName, rate: number, plan: IngestPlan): Promis
     return await load(server, name, rate, plan)
   } finally {
     await server.stop(name === "MetricStream" ? "SIGTERM" : "SIGKILL")
-    rmSync(folder, { recursive: true, force: true })
+    removeFolder(folder)
   }
 }
 
-/** The costs are only of interest for threads; in quick mode only the rates of the targets and the ends of the claims are measured. */
+/** The costs are only of interest for threads; in quick mode threads meet the lowest rate, at which one kind of them fails already. */
 const isMeasured = (mode: Mode, name: ServerName, rate: number): boolean =>
-  rate === costRate
-    ? name === "thread-per-request"
-    : mode === "full" || name === "MetricStream" || rate === 500 || (rate === 10_000 && name === "pool of 16")
+  rate === costRate ? name === "thread-per-request" : mode === "full" || name === "MetricStream" || rate === 500
 
 const expectedSeconds: Readonly<Record<ServerName, number>> = {
   "thread-per-request": 4.5,
-  "pool of 16": 8,
-  MetricStream: 4
+  "pool of 16": 6.5,
+  MetricStream: 3
 }
 
 export const ingest = (mode: Mode): Comparison<IngestPlan, Ingest> => {

@@ -5,7 +5,17 @@
 import { once } from "node:events"
 import { createInterface } from "node:readline"
 import { setTimeout as delay } from "node:timers/promises"
-import { commandOf, entrantsIn, loops, onceIfThreads, plain, pool, startSeconds, warmUpOf } from "../architectures.ts"
+import {
+  commandOf,
+  entrantsIn,
+  loops,
+  onceIfThreads,
+  plain,
+  pool,
+  startSeconds,
+  warmUpOf,
+  withDefaults
+} from "../architectures.ts"
 import type { Entrant } from "../architectures.ts"
 import { client, runClient, spawnNode } from "../children.ts"
 import type { RateOptions, RateReport } from "../clients/openLoop.ts"
@@ -53,8 +63,6 @@ const raised = {
   SPILLWAY_HTTP_BACKLOG: "4096"
 }
 
-/** The name of the entrant that keeps its limits. */
-export const withDefaults = "hybrid, defaults"
 /** Requests of the warm-up, in those of other comparisons: a latency of code that is compiled only later would flatter the attack. */
 const warmUps = 5
 /** Longer than the 10 s that it gives to headers. */
@@ -104,7 +112,8 @@ const honest = (server: Server, rate: number, { patienceMillis, seconds }: Slowl
     port: server.port,
     rate,
     seconds,
-    clients: 100,
+    // As many as come while one waits in vain: it must not be the load that is short of them.
+    clients: Math.max(1, (rate * patienceMillis) / 1000),
     connection: "new",
     patienceMillis,
     path: "/fast",
@@ -146,14 +155,14 @@ export const slowloris = (mode: Mode): Comparison<SlowlorisPlan, Slowloris> => {
     connections: 10_000,
     intervalMillis: 30_000,
     openMillis,
-    rate: 20,
+    rate: 100,
     threadRate: 2,
     seconds,
     patienceMillis,
     raised
   }
   // What the one with its defaults does is the same each time, and takes longer.
-  const steps = entrantsIn(mode, entrants, ["2 loops", withDefaults]).map((entrant) => ({
+  const steps = entrantsIn(mode, entrants, ["thread-per-request", "2 loops", withDefaults]).map((entrant) => ({
     entrant: entrant.name,
     seconds: expectedSeconds(entrant, plan),
     ...onceIfThreads(entrant),

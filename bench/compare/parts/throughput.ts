@@ -90,7 +90,7 @@ export const throughput = (mode: Mode): Comparison<ThroughputPlan, Throughput> =
     seconds: mode === "quick" ? 3 : 5,
     warmUpSeconds: mode === "quick" ? 1 : 2
   }
-  const steps = entrantsIn(mode, entrants, ["pool of 32", "8 loops"]).map((entrant) => ({
+  const steps = entrantsIn(mode, entrants, ["pool of 32", "2 loops", "8 loops"]).map((entrant) => ({
     entrant: entrant.name,
     seconds: plan.seconds + startSeconds(entrant) + (isLoop(entrant) ? plan.warmUpSeconds : 0),
     measure: () => measure(entrant, plan)

@@ -46,7 +46,7 @@ const measure = (entrant: Entrant, { cpuMillis, gapMillis, sleepMillis }: Timeli
   })
 
 export const timeline = (mode: Mode): Comparison<TimelinePlan, Timeline> => {
-  const [sleepMillis, cpuMillis] = mode === "quick" ? [1000, 500] : [2000, 500]
+  const [sleepMillis, cpuMillis] = mode === "quick" ? [600, 500] : [2000, 500]
   const plan = { sleepMillis, cpuMillis, gapMillis: 100 }
   const steps = oneOfEach.map((entrant) => ({
     entrant: entrant.name,
