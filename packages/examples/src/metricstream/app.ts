@@ -15,7 +15,7 @@ import { Ingest } from "./ingest.ts"
 import { Live } from "./live/live.ts"
 import { Otlp } from "./otlp/otlp.ts"
 import { readAssets } from "./page/assets.ts"
-import { exempt, priority } from "./page/routes.ts"
+import { partition, partitions } from "./page/routes.ts"
 import { Queries } from "./query/queries.ts"
 import * as Retention from "./retention.ts"
 import * as routes from "./routes.ts"
@@ -38,13 +38,13 @@ const announce = Layer.effectDiscard(
 )
 
 /** What the page is kept up to date with. The event loop is measured, but nobody stands beside it: that would take a thread. */
-const live = (version: string) =>
-  Live.layer(version).pipe(Layer.provide(EventLoop.layer({ threshold: Duration.infinity })))
+const live = (version: string, maxViewers: number) =>
+  Live.layer({ version, maxViewers }).pipe(Layer.provide(EventLoop.layer({ threshold: Duration.infinity })))
 
 /** The whole application, configured by the environment. */
 export const app = Layer.unwrap(
   Effect.map(config, (settings) => {
-    const { host, port, rateLimit, sampler } = settings
+    const { host, maxViewers, port, rateLimit, sampler } = settings
     const pageAssets = readAssets()
     const api = Layer.mergeAll(routes.layer({ rateLimit, pageAssets }), HealthRoutes.layer.pipe(Layer.provide(health)))
     const served = HttpRouter.serve(api, {
@@ -55,9 +55,9 @@ export const app = Layer.unwrap(
     const clients = sampler === "on" ? Layer.merge(announce, Sampler.layer) : announce
     return clients.pipe(
       Layer.provide(served),
-      Layer.provide(live(pageAssets.version)),
+      Layer.provide(live(pageAssets.version, maxViewers)),
       Layer.provide(data(settings)),
-      Layer.provide(Server.layerConfig({ host, port, exempt, priority }))
+      Layer.provide(Server.layerConfig({ host, port, partitions, partition }))
     )
   })
 )

@@ -63,6 +63,11 @@ export const variables = {
     "20000",
     "events a second that each client may send; in a burst twice as many"
   ),
+  METRICSTREAM_MAX_VIEWERS: variable(
+    wholeNumber,
+    "8",
+    "how many live pages each client may watch at once; all together may be 64"
+  ),
   METRICSTREAM_SAMPLER: variable(Schema.Literals(["on", "off"]), "on", "`off` does not measure this machine")
 } as const
 
@@ -86,6 +91,7 @@ const settings = Config.all({
   maxSize: Config.map(read("METRICSTREAM_MAX_SIZE"), Number),
   maxSeries: read("METRICSTREAM_MAX_SERIES"),
   rateLimit: read("METRICSTREAM_RATE_LIMIT"),
+  maxViewers: read("METRICSTREAM_MAX_VIEWERS"),
   sampler: read("METRICSTREAM_SAMPLER")
 })
 

@@ -45,35 +45,37 @@ export const keepFrom = (now: number, maxAge: number): number => {
   return Math.floor((now - maxAge) / step) * step
 }
 
-const make = Effect.fnUntraced(function* ({ maxAge, maxSize }: Options) {
+/** Deletes once, and tells what there is. */
+const deleteSome = Effect.fnUntraced(function* ({ maxAge, maxSize }: Options) {
   const storage = yield* Storage
-  const maxMillis = Duration.toMillis(maxAge)
+  const now = yield* Clock.currentTimeMillis
+  const from = keepFrom(now, Duration.toMillis(maxAge))
+  const policy = { keepFrom: from, maxBytes: maxSize * fullness, now, budget }
+  const retained = yield* storage.retain(policy, { priority: "low" })
+  yield* Metric.update(byAge, retained.aged)
+  yield* Metric.update(bySize, retained.crowded)
+  yield* Metric.update(usedSize, retained.usedBytes)
+  yield* Metric.update(freeSize, retained.freeBytes)
+  yield* Metric.update(metrics.logSize, retained.walBytes)
+  yield* Metric.update(metrics.series, retained.series)
+  return retained
+})
+
+/** Deletes until there is nothing to delete. */
+const pass = Effect.fnUntraced(function* (options: Options) {
+  const started = yield* Clock.monotonicTimeNanos
+  let retained = yield* deleteSome(options)
+  if (!retained.more && retained.aged + retained.crowded === 0) return
+  while (retained.more) {
+    yield* Effect.sleep(Math.max(1, retained.millis * (1 / share - 1)))
+    retained = yield* deleteSome(options)
+  }
+  const seconds = Number((yield* Clock.monotonicTimeNanos) - started) / 1e9
+  yield* Metric.update(metrics.passDuration, seconds)
+})
+
+const make = Effect.fnUntraced(function* (options: Options) {
   let failing = false
-
-  const deleteSome = Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    const policy = { keepFrom: keepFrom(now, maxMillis), maxBytes: maxSize * fullness, now, budget }
-    const retained = yield* storage.retain(policy, { priority: "low" })
-    yield* Metric.update(byAge, retained.aged)
-    yield* Metric.update(bySize, retained.crowded)
-    yield* Metric.update(usedSize, retained.usedBytes)
-    yield* Metric.update(freeSize, retained.freeBytes)
-    yield* Metric.update(metrics.logSize, retained.walBytes)
-    yield* Metric.update(metrics.series, retained.series)
-    return retained
-  })
-
-  const pass = Effect.gen(function* () {
-    const started = yield* Clock.monotonicTimeNanos
-    let retained = yield* deleteSome
-    if (!retained.more && retained.aged + retained.crowded === 0) return
-    while (retained.more) {
-      yield* Effect.sleep(Math.max(1, retained.millis * (1 / share - 1)))
-      retained = yield* deleteSome
-    }
-    const seconds = Number((yield* Clock.monotonicTimeNanos) - started) / 1e9
-    yield* Metric.update(metrics.passDuration, seconds)
-  })
 
   /** Logs that it began to fail or works again, not each time in between. */
   const noteOutcome = Effect.fnUntraced(function* (outcome: Exit.Exit<void, unknown>) {
@@ -85,7 +87,7 @@ const make = Effect.fnUntraced(function* ({ maxAge, maxSize }: Options) {
       : Effect.logInfo("old events are deleted again")
   })
 
-  yield* Effect.exit(pass).pipe(
+  yield* Effect.exit(pass(options)).pipe(
     Effect.flatMap(noteOutcome),
     Effect.andThen(Effect.sleep(interval)),
     Effect.forever,

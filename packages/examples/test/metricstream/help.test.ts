@@ -59,6 +59,7 @@ describe("config", () => {
         maxSize: 2 ** 30,
         maxSeries: 10_000,
         rateLimit: 20_000,
+        maxViewers: 8,
         sampler: "on"
       })
     })

@@ -2,6 +2,7 @@ import { figures } from "@spillway/examples/metricstream/live/figures"
 import { limits } from "@spillway/examples/metricstream/live/live"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
+import { get } from "node:http"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { temporaryFolder } from "./support/files.ts"
@@ -16,7 +17,8 @@ const startApp = Effect.fnUntraced(function* (environment: Record<string, string
 
 /** One server for all tests of this file that do not end it. */
 class Running extends Context.Service<Running, { readonly url: string }>()("test/Running") {
-  static readonly layer = Layer.effect(Running, startApp())
+  // All viewers of this file are one client.
+  static readonly layer = Layer.effect(Running, startApp({ METRICSTREAM_MAX_VIEWERS: String(limits.viewers + 1) }))
 }
 
 /** The value of a metric, 0 for one that is not there yet. */
@@ -25,6 +27,16 @@ const metric = (url: string, line: string) =>
     const found = text.split("\n").find((each) => each.startsWith(`${line} `))
     return Number(found?.slice(line.length + 1) ?? 0)
   })
+
+/** What a client with this address is answered; it leaves at once. */
+const statusFrom = (localAddress: string, url: string) =>
+  Effect.callback<number | undefined>((resume) => {
+    const asked = get(url, { localAddress }, (response) => {
+      resume(Effect.succeed(response.statusCode))
+      response.destroy()
+    }).on("error", (error) => resume(Effect.die(error)))
+    return Effect.sync(() => asked.destroy())
+  }).pipe(Effect.timeout("15 seconds"))
 
 const eventually = <A>(effect: Effect.Effect<A>, holds: (value: A) => boolean) =>
   effect.pipe(Effect.delay(20), Effect.repeat({ until: holds }), Effect.timeout("15 seconds"))
@@ -38,7 +50,7 @@ layer(Running.layer, { excludeTestServices: true })("GET /live", (it) => {
       assert.strictEqual(response.headers.get("content-type"), "text/event-stream")
       assert.strictEqual(response.headers.get("cache-control"), "no-store")
       const { data: hello } = yield* next("hello")
-      assert.deepStrictEqual([hello.interval, hello.keep, hello.workers], [1000, limits.points, 3])
+      assert.deepStrictEqual([hello.interval, hello.keep, hello.workers], [1000, limits.points, 4])
       assert.include((yield* request(url)).text, `data-version="${hello.version}"`)
       const times: Array<number> = []
       while (times.length < 3) {
@@ -169,24 +181,79 @@ describe("a viewer of GET /live", () => {
     })
   )
 
-  it.live("comes in, and the page's files go out, while the door is shut", () =>
+  it.live("is one of so many that its client may have, beside those of others", () =>
     Effect.gen(function* () {
-      const database = join(yield* temporaryFolder, "metricstream.db")
-      const { url } = yield* start(database, { SPILLWAY_HTTP_MAX_CONCURRENT: "1", SPILLWAY_HTTP_MAX_QUEUED: "0" })
+      const { url } = yield* startApp({ METRICSTREAM_MAX_VIEWERS: "2" })
+      const viewer = yield* view(`${url}/live`)
+      yield* view(`${url}/live`)
+      const refused = yield* request(`${url}/live`)
+      const problem = problemOf(refused, 429)
+      assert.include(problem.detail, "2 viewers from your address")
+      assert.deepStrictEqual(problem["violated-policies"], ["viewers"])
+      assert.strictEqual(retryAfterOf(refused), 5)
+      assert.strictEqual(yield* metric(url, 'metricstream_live_refused_viewers_total{reason="Quota"}'), 1)
+      assert.strictEqual(yield* statusFrom("127.0.0.2", `${url}/live`), 200)
+      yield* viewer.leave
+      yield* eventually(
+        Effect.map(Effect.scoped(view(`${url}/live`)), ({ response }) => response.status),
+        (status) => status === 200
+      )
+    })
+  )
+
+  /** A server with so many permits and places to wait that one of each is the page's, and its database locked: what is sent keeps its permits. */
+  const startBusy = Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    const database = join(folder, "metricstream.db")
+    const app = yield* start(database, {
+      SPILLWAY_HTTP_MAX_CONCURRENT: "9",
+      SPILLWAY_HTTP_MAX_QUEUED: "9",
+      SPILLWAY_HTTP_QUEUE_TARGET: "Infinity",
+      SPILLWAY_HTTP_MAX_QUEUE_WAIT: "30 seconds"
+    })
+    const db = yield* Effect.acquireRelease(
+      Effect.sync(() => new DatabaseSync(database)),
+      (db) => Effect.sync(() => db.close())
+    )
+    db.exec("BEGIN IMMEDIATE")
+    return app
+  })
+
+  it.live("comes in with the page and its files while the door is full of what is sent", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startBusy
       const [, script] = /src="([^"]+)"/.exec((yield* request(url)).text)!
-      // While another process holds the database, a request that stores something holds the only permit.
-      const db = new DatabaseSync(database)
-      yield* Effect.addFinalizer(() => Effect.sync(() => db.close()))
-      db.exec("BEGIN IMMEDIATE")
-      yield* Effect.forkScoped(Effect.forever(post(url, { name: "held", value: 1 })))
+      for (let sender = 0; sender < 40; sender++) {
+        yield* Effect.forkScoped(Effect.forever(post(url, { name: "held", value: 1 })))
+      }
       const ask = Effect.gen(function* () {
         const series = yield* request(`${url}/series`)
         const viewer = yield* Effect.scoped(view(`${url}/live`))
-        const file = yield* request(url + script)
-        assert.deepStrictEqual([viewer.response.status, file.status], [200, 200])
+        const [page, file] = [yield* request(url), yield* request(url + script)]
+        assert.deepStrictEqual([viewer.response.status, page.status, file.status], [200, 200, 200])
         return series.status
       })
       yield* eventually(ask, (status) => status === 503)
+    })
+  )
+
+  it.live("takes no permit and no place to wait from what is sent, and neither does the page", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startBusy
+      const answers: Array<string> = []
+      const send = Effect.map(post(url, { name: "held", value: 1 }), ({ text }) => void answers.push(text))
+      // As many as have permits of their own.
+      for (let sender = 0; sender < 8; sender++) yield* Effect.forkScoped(Effect.forever(send))
+      yield* eventually(metric(url, "http_server_active_requests"), (active) => active === 8)
+      let refused = 0
+      const look = Effect.map(request(url), ({ status }) => void (refused += Number(status === 503)))
+      for (let looker = 0; looker < 40; looker++) yield* Effect.forkScoped(Effect.forever(look))
+      yield* eventually(
+        Effect.sync(() => answers.length >= 16 && refused >= 200),
+        (enough) => enough
+      )
+      // The database is locked, which the storage says, and the door has turned none away.
+      for (const text of answers) assert.include(text, "the events were not stored")
     })
   )
 

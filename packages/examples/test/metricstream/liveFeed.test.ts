@@ -17,7 +17,7 @@ const hello: Hello = { version: "v", interval: 1000, keep: 4, workers: 3, now: 0
 /** A feed that keeps four points and two news, and how many points were lost. */
 const makeFeed = (viewers = 2) => {
   const lost: Array<number> = []
-  const feed = new Feed({ points: 4, news: 2, viewers, onLost: (points) => lost.push(points) })
+  const feed = new Feed({ points: 4, news: 2, viewers, viewersOfClient: 2, onLost: (points) => lost.push(points) })
   return { feed, lost }
 }
 
@@ -31,7 +31,7 @@ describe("Feed", () => {
   it("greets a viewer, sends it the points that it keeps, and then each once", () => {
     const { feed } = makeFeed()
     publish(feed, 1, 2)
-    const viewer = feed.open(hello, undefined)
+    const viewer = feed.open("a", hello, undefined)
     const text = feed.take(viewer)
     assert.match(text!, /^retry: \d+\n\n/)
     assert.deepStrictEqual(read(text), [
@@ -54,7 +54,7 @@ describe("Feed", () => {
     const { feed } = makeFeed()
     publish(feed, 10, 20, 30)
     const times = (after: number | undefined) => {
-      const viewer = feed.open(hello, after)
+      const viewer = feed.open("a", hello, after)
       feed.close(viewer)
       const [, points] = read(feed.take(viewer))
       return ((points?.[1] ?? []) as ReadonlyArray<ReadonlyArray<number>>).map(([time]) => time)
@@ -69,8 +69,8 @@ describe("Feed", () => {
 
   it("lets a viewer that does not read lose the oldest points, counts them, and keeps nothing for it", () => {
     const { feed, lost } = makeFeed()
-    const slow = feed.open(hello, undefined)
-    const quick = feed.open(hello, undefined)
+    const slow = feed.open("a", hello, undefined)
+    const quick = feed.open("a", hello, undefined)
     feed.take(slow)
     for (let time = 1; time <= 10; time++) {
       publish(feed, time)
@@ -87,7 +87,7 @@ describe("Feed", () => {
 
   it("tells a viewer that missed news to ask for everything again", () => {
     const { feed } = makeFeed()
-    const viewer = feed.open(hello, undefined)
+    const viewer = feed.open("a", hello, undefined)
     feed.take(viewer)
     feed.tell("news", 1)
     feed.tell("news", 2)
@@ -104,7 +104,7 @@ describe("Feed", () => {
 
   it("wakes a viewer once for each point", () => {
     const { feed } = makeFeed()
-    const viewer = feed.open(hello, undefined)
+    const viewer = feed.open("a", hello, undefined)
     feed.take(viewer)
     let woken = 0
     assert.isFalse(feed.isReady(viewer))
@@ -116,31 +116,42 @@ describe("Feed", () => {
 
   it("begins anew when the clock was set back", () => {
     const { feed, lost } = makeFeed()
-    const viewer = feed.open(hello, undefined)
+    const viewer = feed.open("a", hello, undefined)
     publish(feed, 100, 200)
     feed.take(viewer)
     publish(feed, 50)
     assert.deepStrictEqual(read(feed.take(viewer)), [["points", [[50, 25]], "50"]])
-    assert.deepStrictEqual(read(feed.take(feed.open(hello, undefined)))[1], ["points", [[50, 25]], "50"])
+    assert.deepStrictEqual(read(feed.take(feed.open("a", hello, undefined)))[1], ["points", [[50, 25]], "50"])
     assert.deepStrictEqual(lost, [])
   })
 
   it("has room for so many viewers and no more, until one leaves or it ends", () => {
     const { feed } = makeFeed(2)
-    const first = feed.open(hello, undefined)
-    feed.open(hello, undefined)
-    assert.isFalse(feed.hasRoom)
+    const first = feed.open("a", hello, undefined)
+    assert.isUndefined(feed.refusal("b"))
+    feed.open("b", hello, undefined)
+    assert.strictEqual(feed.refusal("b"), "Full")
     feed.close(first)
     feed.close(first)
     assert.strictEqual(feed.size, 1)
-    assert.isTrue(feed.hasRoom)
+    assert.isUndefined(feed.refusal("b"))
     feed.end()
-    assert.isFalse(feed.hasRoom)
+    assert.strictEqual(feed.refusal("b"), "Draining")
+  })
+
+  it("has room for so many viewers of one client, whatever the others have", () => {
+    const { feed } = makeFeed(4)
+    const first = feed.open("a", hello, undefined)
+    feed.open("a", hello, undefined)
+    assert.deepStrictEqual([feed.refusal("a"), feed.refusal("b")], ["Quota", undefined])
+    feed.open("b", hello, undefined)
+    feed.close(first)
+    assert.isUndefined(feed.refusal("a"))
   })
 
   it("lets each viewer read what there is before it ends, and says that it ends", () => {
     const { feed } = makeFeed()
-    const viewer = feed.open(hello, undefined)
+    const viewer = feed.open("a", hello, undefined)
     feed.take(viewer)
     publish(feed, 1)
     let woken = false
@@ -161,7 +172,7 @@ describe("Feed", () => {
     const { feed } = makeFeed()
     const watches = new Watches()
     const watch = watches.join({ name: "a", step: 1000 })
-    const viewer = feed.open(hello, undefined, watch)
+    const viewer = feed.open("a", hello, undefined, watch)
     feed.take(viewer)
     assert.isFalse(feed.isReady(viewer))
     const tail = (from: number) => ({ name: "a", from, step: 1000, columns: [[1, null]] })
@@ -276,7 +287,7 @@ describe("follow", () => {
   /** Collects what a viewer reads. */
   const following = (feed: Feed) =>
     Effect.gen(function* () {
-      const viewer = feed.open(hello, undefined)
+      const viewer = feed.open("a", hello, undefined)
       const read: Array<string> = []
       const fiber = yield* Effect.forkChild(
         Stream.runForEach(follow(feed, viewer), (text) => Effect.sync(() => read.push(text))),

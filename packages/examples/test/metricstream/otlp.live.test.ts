@@ -1,10 +1,11 @@
 import { connect } from "@spillway/http/testing/RawClient"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer } from "effect"
+import { Context, Effect, Fiber, Layer, Result } from "effect"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { gzipSync } from "node:zlib"
 import { limits } from "@spillway/examples/metricstream/otlp/limits"
+import { OtlpReader } from "@spillway/examples/metricstream/otlp/tasks"
 import { storedEvents, temporaryFolder } from "./support/files.ts"
 import { attributes, counter, gauge, histogram, millis, nanos, point, requestOf } from "./support/otlp.ts"
 import { getJson, problemOf, request, retryAfterOf, start } from "./support/server.ts"
@@ -173,6 +174,8 @@ layer(Running.layer, { excludeTestServices: true })("POST /v1/metrics", (it) => 
   )
 
   const json = { "content-type": "application/json" }
+  /** So many members with short names of their own. */
+  const flat = (members: number) => Array.from({ length: members }, (_, index) => `"${index.toString(36)}":0`).join()
   const good = JSON.stringify(requestOf([gauge("refused", { asInt: 1 })]))
   let deep: object = { stringValue: "x" }
   for (let level = 0; level < 1000; level++) deep = { arrayValue: { values: [deep] } }
@@ -197,6 +200,8 @@ layer(Running.layer, { excludeTestServices: true })("POST /v1/metrics", (it) => 
       413
     ],
     ["too many objects", `{"resourceMetrics":[${"{},".repeat(limits.messages)}{}]}`, json, 413],
+    ["an object of too many members", () => `{"unknown":{${flat(limits.values)}}}`, json, 413],
+    ["a list of too many elements", () => `{"unknown":[${"0,".repeat(limits.values)}0]}`, json, 413],
     ["another media type", good, { "content-type": "text/plain" }, 415],
     ["no media type", new TextEncoder().encode(good), {}, 415],
     ["another charset", good, { "content-type": "application/json; charset=latin1" }, 415],
@@ -207,7 +212,7 @@ layer(Running.layer, { excludeTestServices: true })("POST /v1/metrics", (it) => 
     it.effect(`answers ${expected} to ${name}`, () =>
       Effect.gen(function* () {
         const { database, url } = yield* Running
-        const answer = yield* send(url, body, headers)
+        const answer = yield* send(url, typeof body === "function" ? body() : body, headers)
         statusOf(answer, expected)
         assert.strictEqual(answer.headers.has("accept"), expected === 415 && !("content-encoding" in headers))
         assert.deepStrictEqual(valuesOf(database, "refused"), [])
@@ -255,12 +260,15 @@ layer(Running.layer, { excludeTestServices: true })("POST /v1/metrics", (it) => 
 describe("POST /v1/metrics", () => {
   const databasePath = Effect.map(temporaryFolder, (folder) => join(folder, "metricstream.db"))
 
-  it.live("takes a token of the client's quota for each point, and says when to come back", () =>
+  it.live("takes a token of the client's quota for each event, and says when to come back", () =>
     Effect.gen(function* () {
       const database = yield* databasePath
       const { url } = yield* start(database, { METRICSTREAM_RATE_LIMIT: "5" })
       const points = (count: number) =>
         requestOf([gauge("quota", ...Array.from({ length: count }, (_, asInt) => ({ asInt })))])
+      // Two points, of which each makes seven events.
+      const whole = point({ count: 2, sum: 3, min: 1, max: 2, bucketCounts: [1, 1], explicitBounds: [1] })
+      statusOf(yield* send(url, requestOf([histogram("quota", 1, whole, whole)])), 413)
       const hopeless = yield* send(url, points(11))
       statusOf(hopeless, 413)
       assert.isFalse(hopeless.headers.has("retry-after"))
@@ -272,7 +280,7 @@ describe("POST /v1/metrics", () => {
     })
   )
 
-  it.live("takes a token for a request without points", () =>
+  it.live("takes a token for a request without events", () =>
     Effect.gen(function* () {
       const { url } = yield* start(yield* databasePath, { METRICSTREAM_RATE_LIMIT: "1" })
       const answers = yield* Effect.forEach(Array.from({ length: 8 }), () => send(url, {}), { concurrency: 8 })
@@ -368,6 +376,53 @@ describe("POST /v1/metrics", () => {
       assert.strictEqual(partialSuccess.rejectedDataPoints, "2")
       assert.include(partialSuccess.errorMessage, "METRICSTREAM_MAX_SERIES")
       assert.deepStrictEqual([...new Set(storedEvents(database).map(({ name }) => name))], ["first"])
+    })
+  )
+
+  it.live("goes on, and forgets nothing, after a request of more points than it has memory for", () =>
+    Effect.gen(function* () {
+      const database = yield* databasePath
+      const { url } = yield* start(database)
+      const at = makeStream("kept")
+      assertSuccess(yield* send(url, at(1, 5)))
+      // What it would remember of 900,000 empty points is more than the worker may have.
+      const body = JSON.stringify(requestOf([histogram("empty", 2)])).replace(
+        '"dataPoints":[',
+        `"dataPoints":[${"{},".repeat(899_999)}{}`
+      )
+      const { partialSuccess } = JSON.parse((yield* send(url, body)).text)
+      assert.strictEqual(partialSuccess.rejectedDataPoints, String(900_000 - limits.points))
+      assert.include(partialSuccess.errorMessage, `one request has at most ${limits.points} data points`)
+      assertSuccess(yield* send(url, at(2, 8)))
+      assert.deepStrictEqual(valuesOf(database, "kept"), [5, 3])
+    })
+  )
+
+  it.live("does not let more than 8 requests wait to be read, of whatever size", () =>
+    Effect.gen(function* () {
+      const reader = yield* Effect.provideContext(OtlpReader, yield* Layer.build(OtlpReader.layer))
+      const read = (request: number) =>
+        reader.read({
+          request,
+          body: new TextEncoder().encode("{}"),
+          encoding: "identity",
+          format: "json",
+          isFromSdk: true,
+          now: millis(10),
+          outcomes: []
+        })
+      // All of one turn of the event loop, in which the worker answers none.
+      const fibers = yield* Effect.forEach(Array.from({ length: 20 }), (_, index) =>
+        Effect.forkChild(Effect.result(read(index + 1)), { startImmediately: true })
+      )
+      const results = yield* Effect.forEach(fibers, (fiber) => Fiber.join(fiber))
+      const refused = results.filter(Result.isFailure).map(({ failure }) => failure)
+      for (const error of refused) {
+        assert(error._tag === "OffloadError" && error.reason._tag === "Saturated")
+        assert.strictEqual(error.reason.queued, 8)
+      }
+      // One is read, and the next may lie in the port of the worker.
+      assert.include([9, 10], results.length - refused.length)
     })
   )
 

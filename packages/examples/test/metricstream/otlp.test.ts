@@ -92,14 +92,39 @@ describe("Otlp", () => {
       const { next, otlp } = yield* makeOtlp
       const refusal = new RateLimited({ policies: [], cost: 1, burst: 1, retryAfter: Duration.seconds(1), headers: {} })
       const asked: Array<number> = []
-      const pay = (points: number) => {
-        asked.push(points)
+      const pay = (events: number) => {
+        asked.push(events)
         return Effect.fail(refusal)
       }
       assert.deepStrictEqual(yield* Effect.exit(otlp.accept(counted(10, 5), pay)), Exit.fail(refusal))
       assert.deepStrictEqual(asked, [1])
       yield* fork(otlp.accept(counted(10, 5), free))
       assert.deepStrictEqual(valuesOf(yield* next), [5])
+    })
+  )
+
+  it.effect("asks to be paid for the events that are made of the points, not for the points", () =>
+    Effect.gen(function* () {
+      const { next, otlp } = yield* makeOtlp
+      const asked: Array<number> = []
+      const pay = (events: number) => Effect.sync(() => void asked.push(events))
+      const send = Effect.fnUntraced(function* (request: unknown) {
+        const answer = yield* fork(otlp.accept(bodyOf(request), pay))
+        const { events, finish } = yield* next
+        yield* finish(Effect.void)
+        yield* Fiber.join(answer)
+        return events.length
+      })
+      const whole = point({ count: 2, sum: 3, min: 1, max: 2, bucketCounts: [1, 1], explicitBounds: [1] })
+      const at = (second: number) =>
+        counter("a", { startTimeUnixNano: nanos(1), timeUnixNano: nanos(second), asInt: 5 })
+      const stored = [
+        yield* send(requestOf([histogram("h", 1, whole), at(10)])),
+        // A counter that has not grown, a value that is none, and a gauge.
+        yield* send(requestOf([at(20), gauge("b", point({ asDouble: "NaN" }), point({ asInt: 1 }))]))
+      ]
+      assert.deepStrictEqual(stored, [8, 1])
+      assert.deepStrictEqual(asked, stored)
     })
   )
 

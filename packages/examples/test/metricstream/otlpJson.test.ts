@@ -95,7 +95,7 @@ describe("fromJson", () => {
   it("refuses more messages than its budget has", () => {
     const body = requestOf([gauge("a", {}, {}, {})])
     const readWith = (messages: number) =>
-      fromJson(ExportMetricsServiceRequest, body, new Budget(limits.depth, messages))
+      fromJson(ExportMetricsServiceRequest, body, new Budget(limits.depth, messages, limits.values))
     assert.strictEqual(readWith(10).resourceMetrics.length, 1)
     assert.throws(() => readWith(9), TooLarge)
   })
@@ -126,6 +126,26 @@ describe("readRequest", () => {
     const body = (count: number) => bytes(`{"a":[${Array.from({ length: count }, () => "{}").join(",")}]}`)
     assert.deepStrictEqual(readRequest(body(limits.messages - 2), "identity", "json"), { resourceMetrics: [] })
     assert.throws(() => readRequest(body(limits.messages - 1), "identity", "json"), TooLarge)
+  })
+
+  it("refuses more members and elements than it parses, also of fields that it does not read", () => {
+    const members = Array.from({ length: limits.values }, (_, index) => `"${index.toString(36)}":0`)
+    const object = (count: number) => bytes(`{"a":{${members.slice(0, count).join()}}}`)
+    const list = (count: number) => bytes(`{"a":[${members.fill("0").slice(0, count).join()}]}`)
+    for (const body of [object, list]) {
+      // Two begin an object or a list, and there is a comma less than there are values.
+      assert.deepStrictEqual(readRequest(body(limits.values - 1), "identity", "json"), { resourceMetrics: [] })
+      assert.throws(() => readRequest(body(limits.values), "identity", "json"), TooLarge, `${limits.values} values`)
+    }
+  })
+
+  it("does not take the text of strings for objects, lists and values", () => {
+    const text = `\\"\\\\${"{[,".repeat(limits.values)}\\\\`
+    assert.deepStrictEqual(readRequest(bytes(`{"a":"${text}","b":"\\\\"}`), "identity", "json"), {
+      resourceMetrics: []
+    })
+    // A string without an end has all of the rest.
+    assert.throws(() => readRequest(bytes(`{"a":"${text}\\"}`), "identity", "json"), Undecodable)
   })
 
   it("refuses a small body that becomes a large one", () => {

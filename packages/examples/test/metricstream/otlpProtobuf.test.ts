@@ -82,8 +82,17 @@ describe("fromProtobuf", () => {
 
   it("refuses more messages than its budget has", () => {
     const bytes = Uint8Array.from(Array.from({ length: 3 }, () => [0x82, 0x01, 0]).flat())
-    assert.throws(() => fromProtobuf(Sample, bytes, new Budget(100, 3)), TooLarge)
-    assert.throws(() => fromProtobuf(Sample, bytes, new Budget(1, 100)), Undecodable)
+    assert.throws(() => fromProtobuf(Sample, bytes, new Budget(100, 3, 100)), TooLarge)
+    assert.throws(() => fromProtobuf(Sample, bytes, new Budget(1, 100, 100)), Undecodable)
+  })
+
+  it("refuses more elements of lists than its budget has, packed or not", () => {
+    const packed = Uint8Array.of(0x3a, 3, 1, 2, 3)
+    const single = Uint8Array.of(0x38, 1, 0x38, 2, 0x38, 3)
+    for (const bytes of [packed, single]) {
+      assert.deepStrictEqual(fromProtobuf(Sample, bytes, new Budget(100, 100, 3)).numbers, [1, 2, 3])
+      assert.throws(() => fromProtobuf(Sample, bytes, new Budget(100, 100, 2)), TooLarge)
+    }
   })
 
   it.prop("reads any bytes or refuses them", [Schema.Uint8Array], ([bytes]) => {

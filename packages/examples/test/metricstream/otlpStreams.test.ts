@@ -160,6 +160,26 @@ describe("Streams", () => {
     assert.strictEqual(add(40, 3, of("e", 35)), 3)
   })
 
+  it("does not know the sender of a stream that it forgot before its request was stored", () => {
+    const streams = makeStreams({ maxNumbers: 40 })
+    const advance = (request: number, second: number, key: string, source: string) => {
+      const [start, time] = [BigInt(nanos(-1)), BigInt(nanos(second))]
+      return streams.advance(request, { key, source, start, time, isFirstHand: true, totals: totals(5) })
+    }
+    streams.open(1, now)
+    for (const [key, source] of [
+      ["a", "s"],
+      ["b", "t"],
+      ["c", "t"]
+    ] as const)
+      advance(1, 10, key, source)
+    streams.settle(1)
+    assert.strictEqual(streams.size, 2)
+    streams.open(2, now)
+    // What a new stream of a sender has counted that is known is new, but not that of one that is as unknown as at the start.
+    assert.deepStrictEqual([advance(2, 20, "d", "t"), advance(2, 20, "e", "s")], [totals(5), undefined])
+  })
+
   it("does not take streams for old because of a clock that was far ahead", () => {
     const streams = makeStreams({ maxNumbers: 40 })
     const add = makeAdd(streams)

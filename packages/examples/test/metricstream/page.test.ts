@@ -2,8 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { parseAddress } from "@spillway/examples/metricstream/page/address"
 import { readAssets, scriptsOf, toPath } from "@spillway/examples/metricstream/page/assets"
 import { breakName, formatAge, formatValue, sparkline } from "@spillway/examples/metricstream/page/format"
-import { headers, limits, render } from "@spillway/examples/metricstream/page/page"
-import { exempt, priority } from "@spillway/examples/metricstream/page/routes"
+import { limits } from "@spillway/examples/metricstream/page/limits"
+import { headers, render } from "@spillway/examples/metricstream/page/page"
+import { partition } from "@spillway/examples/metricstream/page/routes"
 import type { IncomingMessage } from "node:http"
 import { posix } from "node:path"
 
@@ -19,6 +20,20 @@ const series = (name: string) => ({
 
 const page = (names: ReadonlyArray<string>, query: string = "", host: string = "localhost:8080") =>
   render({ assets, address: parseAddress(new URLSearchParams(query)), series: names.map(series), now: 1000, host })
+
+/** The contrast of two colours: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio. */
+const contrastOf = (front: string, back: string): number => {
+  const luminance = (hex: string) => {
+    const digits = hex.length === 4 ? hex.slice(1).replaceAll(/./g, "$&$&") : hex.slice(1)
+    const [red, green, blue] = [0, 2, 4].map((at) => {
+      const part = Number.parseInt(digits.slice(at, at + 2), 16) / 255
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4
+    })
+    return 0.2126 * red! + 0.7152 * green! + 0.0722 * blue!
+  }
+  const [darker, lighter] = [luminance(front), luminance(back)].toSorted((a, b) => a - b)
+  return (lighter! + 0.05) / (darker! + 0.05)
+}
 
 describe("page", () => {
   it("escapes the names of series, the name of the host, and what its address says", () => {
@@ -88,6 +103,28 @@ describe("page", () => {
     }
   })
 
+  it("says which of its percentiles are estimates", () => {
+    const html = page([])
+    assert.include(html, "evenly within each of its buckets")
+    assert.match(html, /percentiles of request latency are estimates/)
+  })
+
+  it("has colours of enough contrast to be read, light and dark", () => {
+    const text = new TextDecoder().decode(assets.files.get("page/base.css")!.body)
+    const [light, dark] = text.split("prefers-color-scheme: dark")
+    for (const theme of [light!, light! + dark!]) {
+      const colors = new Map(
+        Array.from(theme.matchAll(/--([a-z]+): (#[0-9a-f]{3,6});/g), ([, name, hex]) => [name, hex!])
+      )
+      const contrast = (front: string, back: string) => contrastOf(colors.get(front)!, colors.get(back)!)
+      for (const back of ["page", "surface", "hover"]) {
+        for (const front of ["text", "dim", "warn"]) assert.isAtLeast(contrast(front, back), 4.5, `${front} on ${back}`)
+        for (const front of ["focus", "good"]) assert.isAtLeast(contrast(front, back), 3, `${front} on ${back}`)
+      }
+      for (const line of ["main", "second", "third", "bad"]) assert.isAtLeast(contrast(line, "surface"), 3, line)
+    }
+  })
+
   it("keeps its version while its files are the same", () => {
     assert.match(assets.version, /^[0-9a-f]{16}$/)
     assert.strictEqual(readAssets().version, assets.version)
@@ -95,22 +132,22 @@ describe("page", () => {
 })
 
 describe("the door", () => {
-  it("is passed by what the page needs and by probes, and by nothing else that costs more than a refusal", () => {
-    const passes = (url: string, method = "GET") => exempt({ method, url } as IncomingMessage)
-    for (const url of ["/live", "/live?series=a", "/assets/0/uplot.js", "/livez", "/metrics"])
-      assert.isTrue(passes(url), url)
-    for (const url of ["/", "/events", "/series/a", "/liver", "/live/x", "/assetsx", "/x/assets/"]) {
-      assert.isFalse(passes(url), url)
+  it("keeps what the page needs together, and apart from what is sent and asked", () => {
+    const of = (url: string) => partition({ url } as IncomingMessage)
+    for (const url of ["/", "/?series=a", "/live", "/live?series=a", "/assets/0/uplot.js"])
+      assert.strictEqual(of(url), "page", url)
+    for (const url of [
+      "/events",
+      "/v1/metrics",
+      "/series",
+      "/series/a",
+      "/liver",
+      "/live/x",
+      "/assetsx",
+      "/x/assets/"
+    ]) {
+      assert.strictEqual(of(url), "default", url)
     }
-    assert.isFalse(passes("/live", "POST"))
-  })
-
-  it("lets the page in first", () => {
-    const of = (method: string, url: string) => priority({ method, url, headers: {} } as IncomingMessage)
-    assert.deepStrictEqual(
-      [of("GET", "/?series=a"), of("POST", "/events"), of("GET", "/series/a")],
-      ["critical", "normal", "normal"]
-    )
   })
 })
 

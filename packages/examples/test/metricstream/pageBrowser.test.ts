@@ -6,6 +6,9 @@ import type { Answer } from "@spillway/examples/metricstream/page/browser/bucket
 import { EventParser } from "@spillway/examples/metricstream/page/browser/events"
 import { History } from "@spillway/examples/metricstream/page/browser/history"
 import { scaled } from "@spillway/examples/metricstream/page/browser/keys"
+import { refusalOf } from "@spillway/examples/metricstream/page/browser/refusal"
+import { reloadsFor } from "@spillway/examples/metricstream/page/browser/version"
+import { Effect } from "effect"
 
 describe("EventParser", () => {
   const text =
@@ -157,5 +160,86 @@ describe("scaled", () => {
     assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 75, 0.5), { from: 37.5, to: 87.5 })
     assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 100, 2), { from: -100, to: 100 })
     assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 500, 0.5), { from: 50, to: 100 })
+  })
+})
+
+describe("refusalOf", () => {
+  const read = (status: number, body: string, headers: Record<string, string> = {}) =>
+    Effect.promise(() => refusalOf(new Response(body, { status, headers })))
+  const problem = (status: number, members: unknown) =>
+    read(status, JSON.stringify(members), { "content-type": "application/problem+json", "retry-after": "7" })
+
+  it.effect("says what the server said, the detail before the title", () =>
+    Effect.gen(function* () {
+      const detail = "64 viewers watch already"
+      assert.deepStrictEqual(yield* problem(503, { title: "Service Unavailable", status: 503, detail }), {
+        status: 503,
+        words: detail,
+        pause: 7000,
+        mayPass: true
+      })
+      const found = [
+        yield* problem(503, { title: "Service Unavailable", detail: "the server is being restarted" }),
+        yield* problem(429, { title: "Too Many Requests" }),
+        yield* problem(429, { title: "Too Many Requests", detail: " " }),
+        yield* problem(400, { detail: ["x"], title: "x".repeat(200) })
+      ]
+      assert.deepStrictEqual(
+        found.map(({ words }) => words),
+        ["The server is being restarted", "Too Many Requests", "Too Many Requests", `X${"x".repeat(158)}…`]
+      )
+    })
+  )
+
+  it.effect("says what the status means where something else has answered, or nobody has said anything", () =>
+    Effect.gen(function* () {
+      const html = { "content-type": "text/html" }
+      const found = [
+        yield* read(502, "<h1>502 Bad Gateway</h1>", html),
+        yield* read(503, "", { "retry-after": "soon" }),
+        yield* read(503, "{", { "content-type": "application/problem+json" }),
+        yield* read(429, "null", { "content-type": "application/problem+json; charset=utf-8" }),
+        yield* read(418, "I'm a teapot")
+      ]
+      assert.deepStrictEqual(
+        found.map(({ pause, words }) => [words, pause]),
+        [
+          ["Nothing answers behind the proxy", 0],
+          ["The server takes no requests at present", 0],
+          ["The server takes no requests at present", 0],
+          ["Too many requests from here", 0],
+          ["The server answers with status 418", 0]
+        ]
+      )
+    })
+  )
+
+  it.effect("knows what may pass", () =>
+    Effect.gen(function* () {
+      const statuses = [400, 404, 408, 413, 422, 429, 500, 502, 503, 504]
+      const refusals = yield* Effect.forEach(statuses, (status) => read(status, ""))
+      const passing = refusals.filter(({ mayPass }) => mayPass).map(({ status }) => status)
+      assert.deepStrictEqual(passing, [408, 429, 500, 502, 503, 504])
+    })
+  )
+})
+
+describe("reloadsFor", () => {
+  it("loads the page again once for each version, however they take turns", () => {
+    const kept = new Map<string, string>()
+    const storage = () => ({
+      getItem: (key: string) => kept.get(key) ?? null,
+      setItem: (key: string, value: string) => void kept.set(key, value)
+    })
+    const turns = ["a", "b", "a", "b", "c", "a", "c"].map((version) => reloadsFor(version, storage))
+    assert.deepStrictEqual(turns, [true, true, false, false, true, false, false])
+  })
+
+  it("does not load the page again where nothing can be remembered", () => {
+    const forbidden = () => {
+      throw new DOMException("the operation is insecure", "SecurityError")
+    }
+    const full = { getItem: () => null, setItem: forbidden }
+    for (const storage of [forbidden, () => full]) assert.isFalse(reloadsFor("a", storage))
   })
 })

@@ -15,8 +15,9 @@ export interface Options {
   readonly points: number
   /** News that are kept. */
   readonly news: number
-  /** Viewers at once. More are refused. */
+  /** Viewers at once, and those of one client. More are refused. */
   readonly viewers: number
+  readonly viewersOfClient: number
   /** Hears how many points a viewer has lost. */
   readonly onLost: (points: number) => void
 }
@@ -29,8 +30,13 @@ interface Kept {
   readonly text: string
 }
 
+/** Why somebody cannot watch: there is nothing more to come, all places are taken, or those of the client are. */
+export type Refusal = "Draining" | "Full" | "Quota"
+
 /** One who watches. */
 export class Viewer {
+  /** Whose it is. */
+  readonly client: string
   readonly watch: Watch | undefined
   /** What it gets first. */
   greeting: string | undefined
@@ -41,7 +47,8 @@ export class Viewer {
   news: number
   version = -1
 
-  constructor(greeting: string, point: number, news: number, watch: Watch | undefined) {
+  constructor(client: string, greeting: string, point: number, news: number, watch: Watch | undefined) {
+    this.client = client
     this.greeting = greeting
     this.point = point
     this.news = news
@@ -72,17 +79,21 @@ export class Feed {
     return this.#ended
   }
 
-  /** Whether one more may watch. */
-  get hasRoom(): boolean {
-    return !this.#ended && this.#viewers.size < this.#options.viewers
+  /** Why a client cannot have one more viewer, if it cannot. */
+  refusal(client: string): Refusal | undefined {
+    if (this.#ended) return "Draining"
+    // All places are few enough to be looked at.
+    const own = [...this.#viewers].filter((viewer) => viewer.client === client)
+    if (own.length >= this.#options.viewersOfClient) return "Quota"
+    return this.#viewers.size < this.#options.viewers ? undefined : "Full"
   }
 
-  /** Adds a viewer who has the points up to the time `after`, or none. It must be let go by `close`. */
-  open(hello: Hello, after: number | undefined, watch?: Watch): Viewer {
+  /** Adds a viewer of a client, who has the points up to the time `after`, or none. It must be let go by `close`. */
+  open(client: string, hello: Hello, after: number | undefined, watch?: Watch): Viewer {
     const kept = this.#points.from(0)
     const known = after === undefined ? 0 : kept.findLastIndex(({ time }) => time <= after) + 1
     const greeting = retry(retryMillis) + encodeEvent("hello", hello)
-    const viewer = new Viewer(greeting, this.#points.oldest + known, this.#news.next, watch)
+    const viewer = new Viewer(client, greeting, this.#points.oldest + known, this.#news.next, watch)
     this.#viewers.add(viewer)
     return viewer
   }

@@ -38,9 +38,19 @@ export type Figures = Readonly<Record<Figure, number | null>>
 /** A second as it travels: its time in milliseconds since 1970, then each figure. */
 export type Point = ReadonlyArray<number | null>
 
+/** How the stream goes, in milliseconds. */
+export const rhythm = {
+  /** From one point to the next. */
+  interval: 1000,
+  /** How long points are kept, to be seen by those who come. */
+  keep: 900_000,
+  /** The longest time in which a viewer is sent nothing: after it, a comment. */
+  heartbeat: 5000
+} as const
+
 /** What a viewer is told first. */
 export interface Hello {
-  /** That of the page's files: a page of another version loads itself again. */
+  /** That of the page's files: a page of another version loads itself again, once. */
   readonly version: string
   /** Milliseconds from one point to the next. */
   readonly interval: number

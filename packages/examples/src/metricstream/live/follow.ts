@@ -4,10 +4,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Feed, Viewer } from "./feed.ts"
+import { rhythm } from "./figures.ts"
 import { heartbeat } from "./serverSentEvents.ts"
 
 /** After how long without anything else to say a viewer is sent a comment. */
-const heartbeatInterval = Duration.seconds(5)
+const heartbeatInterval = Duration.millis(rhythm.heartbeat)
 
 /** What there is for a viewer, once there is something. Done when the feed has ended. */
 const next = (feed: Feed, viewer: Viewer): Effect.Effect<string, Cause.Done> =>

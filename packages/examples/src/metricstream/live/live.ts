@@ -20,11 +20,13 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { Ingest } from "../ingest.ts"
 import { observe } from "../metrics.ts"
+import type { OtlpReader } from "../otlp/tasks.ts"
 import { Queries } from "../query/queries.ts"
 import type { Storage } from "../storage/storage.ts"
 import { Changes } from "./changes.ts"
 import { Feed } from "./feed.ts"
-import { watchedAggregations } from "./figures.ts"
+import type { Refusal } from "./feed.ts"
+import { rhythm, watchedAggregations } from "./figures.ts"
 import type { Hello, Point } from "./figures.ts"
 import * as metrics from "./metrics.ts"
 import { follow } from "./follow.ts"
@@ -37,7 +39,7 @@ export const limits = {
   /** Viewers at once. */
   viewers: 64,
   /** Points that are kept, one a second: a quarter of an hour. */
-  points: 900,
+  points: rhythm.keep / rhythm.interval,
   /** News that are kept, one a second. */
   news: 30,
   /** Series that one piece of news names. */
@@ -45,18 +47,52 @@ export const limits = {
 } as const
 
 /** The time from one point to the next. */
-const interval = Duration.seconds(1)
+const interval = Duration.millis(rhythm.interval)
 
-/** There is no room for one more viewer, or the server is about to stop. Answered 503 with `Retry-After`. */
+/** How many seconds a viewer that is refused is told to wait: until somebody leaves, or the next process is there. */
+const retryAfter: Readonly<Record<Refusal, number>> = { Draining: 1, Full: 5, Quota: 5 }
+
+/**
+ * There is no room for one more viewer, or the server is about to stop: answered 503 with `Retry-After`. Or it is its own client that watches as
+ * often as it may: answered 429 with `Retry-After`.
+ */
 export class ViewerRefused extends Schema.TaggedError<ViewerRefused>("metricstream/ViewerRefused")("ViewerRefused", {
-  reason: Schema.Literals(["Full", "Draining"])
+  reason: Schema.Literals(["Draining", "Full", "Quota"]),
+  /** Viewers that one client may have. */
+  maxViewers: Schema.Finite
 }) {
   override get message() {
-    return this.reason === "Full" ? `${limits.viewers} viewers watch already` : "the server is being restarted"
+    switch (this.reason) {
+      case "Draining":
+        return "the server is being restarted"
+      case "Full":
+        return `${limits.viewers} viewers watch already`
+      case "Quota":
+        return `${this.maxViewers} viewers from your address watch already, as many as may (METRICSTREAM_MAX_VIEWERS)`
+    }
   }
   [Respondable.symbol]() {
-    return Effect.succeed(Problem.toResponse(Problem.unavailable(this.message, this.reason === "Full" ? 5 : 1)))
+    const seconds = retryAfter[this.reason]
+    const problem =
+      this.reason === "Quota" ? quotaExceeded(this.message, seconds) : Problem.unavailable(this.message, seconds)
+    return Effect.succeed(Problem.toResponse(problem))
   }
+}
+
+const quotaExceeded = (detail: string, seconds: number) =>
+  Problem.make({
+    status: 429,
+    type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
+    detail,
+    headers: { "retry-after": String(seconds) },
+    extensions: { "violated-policies": ["viewers"] }
+  })
+
+export interface Options {
+  /** That of the page's files. */
+  readonly version: string
+  /** Viewers that one client may have, of all that there may be. An integer from 1. */
+  readonly maxViewers: number
 }
 
 /** What a viewer asks for. */
@@ -67,17 +103,24 @@ export interface Visit {
   readonly watched: Watched | undefined
 }
 
+/** One who comes to watch. */
+export interface Visitor extends Visit {
+  /** Whose viewer it is: the key by which rate limits know clients. */
+  readonly client: string
+}
+
 /** What viewers are sent, and the series that they watch. */
 interface Sources {
   readonly feed: Feed
   readonly watches: Watches
 }
 
-const make = Effect.fnUntraced(function* (version: string) {
+const make = Effect.fnUntraced(function* ({ maxViewers, version }: Options) {
   const context = yield* Effect.context<never>()
   const { measure, workers } = yield* makeSampler
   const watches = new Watches()
-  const feed = new Feed({ ...limits, onLost: (points) => metrics.lostPoints.updateUnsafe(points, context) })
+  const onLost = (points: number) => metrics.lostPoints.updateUnsafe(points, context)
+  const feed = new Feed({ ...limits, viewersOfClient: maxViewers, onLost })
   yield* observed(feed)
   yield* keepUp({ feed, watches }, measure)
 
@@ -88,14 +131,15 @@ const make = Effect.fnUntraced(function* (version: string) {
     workers,
     now
   }))
-  const watch = Effect.fnUntraced(function* (visit: Visit) {
-    const hello = yield* greeting
-    const viewer = yield* admit({ feed, watches }, hello, visit)
+  const watch = Effect.fnUntraced(function* (visitor: Visitor) {
+    const viewer = yield* admit({ feed, watches }, yield* greeting, visitor).pipe(
+      Effect.mapError((reason) => new ViewerRefused({ reason, maxViewers }))
+    )
     return follow(feed, viewer)
   })
   return {
-    watch: (visit: Visit) =>
-      Effect.tapError(watch(visit), ({ reason }) =>
+    watch: (visitor: Visitor) =>
+      Effect.tapError(watch(visitor), ({ reason }) =>
         Metric.update(Metric.withAttributes(metrics.refusedViewers, { reason }), 1)
       )
   }
@@ -131,12 +175,13 @@ const eachSecond = <R>(self: Effect.Effect<void, never, R>) =>
   )
 
 /** Lets a viewer in until the scope closes, if there is room. */
-const admit = ({ feed, watches }: Sources, hello: Hello, { after, watched }: Visit) =>
+const admit = ({ feed, watches }: Sources, hello: Hello, { after, client, watched }: Visitor) =>
   Effect.acquireRelease(
     Effect.suspend(() => {
-      if (feed.ended) return new ViewerRefused({ reason: "Draining" })
-      if (!feed.hasRoom) return new ViewerRefused({ reason: "Full" })
-      return Effect.succeed(feed.open(hello, after, watched === undefined ? undefined : watches.join(watched)))
+      const refusal = feed.refusal(client)
+      if (refusal !== undefined) return Effect.fail(refusal)
+      const watch = watched === undefined ? undefined : watches.join(watched)
+      return Effect.succeed(feed.open(client, hello, after, watch))
     }),
     (viewer) =>
       Effect.sync(() => {
@@ -182,14 +227,13 @@ export class Live extends Context.Service<
     /**
      * Begins to watch, until the scope closes. The stream is the text of server-sent events; it ends when the server drains.
      *
-     * Fails with `ViewerRefused` when `limits.viewers` watch, and once the server drains.
+     * Fails with `ViewerRefused` when `limits.viewers` watch, when the client has as many as it may, and once the server drains.
      */
-    readonly watch: (visit: Visit) => Effect.Effect<Stream.Stream<string>, ViewerRefused, Scope.Scope>
+    readonly watch: (visitor: Visitor) => Effect.Effect<Stream.Stream<string>, ViewerRefused, Scope.Scope>
   }
 >()("metricstream/Live") {
-  /** `version` is that of the page's files. */
   static readonly layer = (
-    version: string
-  ): Layer.Layer<Live, never, Drain | EventLoop | Ingest | Queries | ServerStatus | Storage> =>
-    Layer.effect(Live, make(version))
+    options: Options
+  ): Layer.Layer<Live, never, Drain | EventLoop | Ingest | OtlpReader | Queries | ServerStatus | Storage> =>
+    Layer.effect(Live, make(options))
 }

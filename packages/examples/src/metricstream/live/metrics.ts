@@ -12,7 +12,7 @@ export const lostPoints = Metric.counter("metricstream_live_lost_points_total", 
   incremental: true
 })
 
-/** Counter: viewers turned away, by `reason`: `Full` or `Draining`. */
+/** Counter: viewers turned away, by `reason`: `Full`, `Draining`, or `Quota` if their client had as many as it may. */
 export const refusedViewers = Metric.counter("metricstream_live_refused_viewers_total", {
   description: "Viewers of the live page that were turned away",
   incremental: true

@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import { Ingest } from "../ingest.ts"
+import { OtlpReader } from "../otlp/tasks.ts"
 import { Queries } from "../query/queries.ts"
 import { Storage } from "../storage/storage.ts"
 import { figures } from "./figures.ts"
@@ -72,7 +73,7 @@ const workersOf = Effect.fnUntraced(function* (offload: object) {
 export const makeSampler = Effect.gen(function* () {
   const context = yield* Effect.context<never>()
   const ingest = yield* Ingest
-  const offloads = [yield* Storage, yield* Queries]
+  const offloads = [yield* Storage, yield* Queries, yield* OtlpReader]
   const server = yield* ServerStatus
   const loop = yield* EventLoop
 

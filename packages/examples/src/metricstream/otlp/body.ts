@@ -16,7 +16,7 @@ export type Format = "json" | "protobuf"
 /** Reads a request. Throws `Undecodable` or `TooLarge`. */
 export const readRequest = (bytes: Uint8Array, encoding: Encoding, format: Format): ExportMetricsServiceRequest => {
   const plain = encoding === "gzip" ? decompress(bytes) : bytes
-  const budget = new Budget(limits.depth, limits.messages)
+  const budget = new Budget(limits.depth, limits.messages, limits.values)
   return format === "json"
     ? fromJson(ExportMetricsServiceRequest, parse(plain), budget)
     : fromProtobuf(ExportMetricsServiceRequest, plain, budget)
@@ -38,7 +38,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 const maxDetail = 200
 
 const parse = (bytes: Uint8Array): unknown => {
-  if (countNested(bytes) > limits.messages) throw tooMany(limits.messages)
+  checkSize(bytes)
   try {
     return JSON.parse(utf8.decode(bytes))
   } catch (error) {
@@ -49,18 +49,32 @@ const parse = (bytes: Uint8Array): unknown => {
   }
 }
 
-const brace = 0x7b
+const quote = 0x22
+const comma = 0x2c
 const bracket = 0x5b
+const backslash = 0x5c
+const brace = 0x7b
 
 /**
- * How many objects and arrays a JSON text begins; those in strings count too. They are counted before they are parsed: three bytes of text may
- * become sixty of memory, and twenty thousand of gzip a gigabyte.
+ * Refuses a JSON text that would become too much in memory, before it is parsed: two bytes of text may become two hundred, also in fields that nobody
+ * reads, and twenty thousand of gzip twenty million of text. A value comes behind a comma, or first in an object or list, so by those outside of
+ * strings it is known how many there are at most. Of a text that is no JSON those count where the parser gets to. Throws `TooLarge`.
  */
-const countNested = (bytes: Uint8Array): number => {
-  let count = 0
+const checkSize = (bytes: Uint8Array): void => {
+  let [nested, commas] = [0, 0]
   for (let index = 0; index < bytes.length; index++) {
-    const byte = bytes[index]!
-    if (byte === brace || byte === bracket) count++
+    const byte = bytes[index]
+    if (byte === quote) index = endOfString(bytes, index + 1)
+    else if (byte === comma) commas++
+    else if (byte === brace || byte === bracket) nested++
   }
-  return count
+  if (nested > limits.messages) throw tooMany(limits.messages, "objects and lists")
+  if (nested + commas > limits.values) throw tooMany(limits.values, "values")
+}
+
+/** Where the string ends that goes on there: at its quote, or where the text does. */
+const endOfString = (bytes: Uint8Array, from: number): number => {
+  let index = from
+  while (index < bytes.length && bytes[index] !== quote) index += bytes[index] === backslash ? 2 : 1
+  return index
 }

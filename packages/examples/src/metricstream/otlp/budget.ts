@@ -1,16 +1,19 @@
 /** What the messages of one request may cost. */
 import { TooLarge, Undecodable } from "./message.ts"
 
-/** Counts messages as they are read: how many, and how deep. A body of two bytes for each could be ten million. */
+/** Counts what is read: messages, how deep they are, and elements of lists. A body of a byte for each could be twenty million. */
 export class Budget {
   readonly #maxDepth: number
   readonly #maxMessages: number
+  readonly #maxElements: number
   #depth = 0
   #messages = 0
+  #elements = 0
 
-  constructor(maxDepth: number, maxMessages: number) {
+  constructor(maxDepth: number, maxMessages: number, maxElements: number) {
     this.#maxDepth = maxDepth
     this.#maxMessages = maxMessages
+    this.#maxElements = maxElements
   }
 
   /** Begins a message. Throws `Undecodable` if it is too deep, `TooLarge` if there are too many. */
@@ -19,7 +22,7 @@ export class Budget {
       throw new Undecodable("", `the messages are nested more than ${this.#maxDepth} levels deep`)
     }
     if (++this.#messages > this.#maxMessages) {
-      throw tooMany(this.#maxMessages)
+      throw tooMany(this.#maxMessages, "objects and lists")
     }
   }
 
@@ -27,7 +30,13 @@ export class Budget {
   leave(): void {
     this.#depth--
   }
+
+  /** Takes an element of a list that is not a message. Throws `TooLarge` if there are too many. */
+  element(): void {
+    if (++this.#elements > this.#maxElements) throw tooMany(this.#maxElements, "values")
+  }
 }
 
-export const tooMany = (messages: number) =>
-  new TooLarge(`send fewer data points at once: there are more than ${messages} objects and lists`)
+/** What a body has more of than is read. */
+export const tooMany = (max: number, what: string) =>
+  new TooLarge(`send fewer data points at once: there are more than ${max} ${what}`)

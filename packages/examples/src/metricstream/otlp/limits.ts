@@ -4,12 +4,22 @@ export const limits = {
   bodySize: 20 * 2 ** 20,
   /** Events made of one request; the points after those are rejected. A quarter of what may wait for its commit (`Ingest`). */
   events: 25_000,
+  /**
+   * Data points of one request; those after them are rejected. As many counters are remembered, and what a point of one has changed takes some
+   * 500 bytes until it is known whether it is stored.
+   */
+  points: 200_000,
   /** Buckets of one histogram point. SDKs send 160 at most. */
   buckets: 2048,
   /** Quantiles of one summary point. */
   quantiles: 64,
   /** Objects and lists of one request: points, attributes and their values each count. 20 MiB of usual points have 700,000. */
   messages: 1_000_000,
+  /**
+   * Values of one request, read or not: in JSON members of objects and elements of lists, in Protocol Buffers elements of lists. 20 MiB of
+   * usual points have 1,100,000, and the 25,000 events of histograms with 320 buckets 1,600,000. In memory each takes up to 200 bytes.
+   */
+  values: 2_000_000,
   /** How deep messages may be nested, as in the decoders of Protocol Buffers. Only attributes nest at all. */
   depth: 100,
   /**

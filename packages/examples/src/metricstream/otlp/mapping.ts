@@ -167,6 +167,7 @@ class Mapper {
       const { maximum, minimum } = events.timestamp
       const verdict =
         nameVerdict ??
+        (this.#points > limits.points ? `one request has at most ${limits.points} data points` : undefined) ??
         (timestamp < minimum || timestamp > maximum ? "its time is not in the years 2000 to 2100" : undefined) ??
         (this.#rows.size >= limits.events ? `one request makes at most ${limits.events} events` : undefined) ??
         this.#point(current, point, timestamp, map)

@@ -35,8 +35,8 @@ export interface Body {
   readonly isFromSdk: boolean
 }
 
-/** What a request costs, taken when its points are known. */
-type Pay = (points: number) => Effect.Effect<unknown, RateLimited>
+/** Takes what a request costs, once it is known how many events its points become. */
+type Pay = (events: number) => Effect.Effect<unknown, RateLimited>
 
 /** Counter: data points of OTLP requests that were answered 200, by `outcome`: `accepted`, or `rejected` since they cannot be stored. */
 const dataPoints = Metric.counter("metricstream_otlp_points_total", {
@@ -49,57 +49,79 @@ const rejectedPoints = Metric.withAttributes(dataPoints, { outcome: "rejected" }
 /** How many outcomes are kept for the worker while it takes no request. More are of requests that it never read. */
 const maxOutcomes = 1024
 
+/** What became of requests, until the worker has been told. */
+class Outcomes {
+  readonly #outcomes = new Map<number, Outcome>()
+
+  get all(): ReadonlyArray<Outcome> {
+    return [...this.#outcomes.values()]
+  }
+
+  note(request: number, stored: boolean): void {
+    this.#outcomes.set(request, { request, stored })
+    if (this.#outcomes.size > maxOutcomes) this.#outcomes.delete(this.#outcomes.keys().next().value!)
+  }
+
+  forget(told: ReadonlyArray<Outcome>): void {
+    for (const { request } of told) this.#outcomes.delete(request)
+  }
+}
+
+/** Has a request read, and the reader told what became of those before. */
+const read = Effect.fnUntraced(function* (
+  reader: OtlpReader["Service"],
+  outcomes: Outcomes,
+  request: number,
+  { bytes, ...body }: Body
+) {
+  const told = outcomes.all
+  const now = yield* Clock.currentTimeMillis
+  const forget = Effect.sync(() => outcomes.forget(told))
+  return yield* reader.read({ ...body, request, body: own(bytes), now, outcomes: told }).pipe(
+    Effect.tap(forget),
+    // It was told, whatever it thinks of the body.
+    Effect.tapError((error) => (error._tag === "OffloadError" ? Effect.void : forget))
+  )
+})
+
 /** Events are refused for one reason at a time, of which there are three; series may run out once more in between. */
 const maxAttempts = 5
 
 const make = Effect.gen(function* () {
-  const ingest = yield* Ingest
+  const { append } = yield* Ingest
   const reader = yield* OtlpReader
   const scope = yield* Effect.scope
-  const outcomes = new Map<number, Outcome>()
+  const outcomes = new Outcomes()
   let requests = 0
-
-  const note = (request: number, stored: boolean) => {
-    outcomes.set(request, { request, stored })
-    if (outcomes.size > maxOutcomes) outcomes.delete(outcomes.keys().next().value!)
-  }
-
-  const read = Effect.fnUntraced(function* (request: number, { bytes, ...body }: Body) {
-    const told = [...outcomes.values()]
-    const now = yield* Clock.currentTimeMillis
-    const forget = Effect.sync(() => told.forEach(({ request }) => outcomes.delete(request)))
-    return yield* reader.read({ ...body, request, body: own(bytes), now, outcomes: told }).pipe(
-      Effect.tap(forget),
-      // It was told, whatever it thinks of the body.
-      Effect.tapError((error) => (error._tag === "OffloadError" ? Effect.void : forget))
-    )
-  })
-
-  const storeMapped = Effect.fnUntraced(function* ({ columns, message, points, rejected }: Mapped) {
-    const refused = yield* store(ingest.append, columns)
-    const all = rejected + refused.count
-    yield* Metric.update(acceptedPoints, points - all)
-    yield* Metric.update(rejectedPoints, all)
-    return { rejected: all, message: [message, refused.message(points)].filter(Boolean).join("; ") }
-  })
 
   const accept = Effect.fnUntraced(function* (body: Body, pay: Pay) {
     const request = ++requests
+    const note = (stored: boolean) => Effect.sync(() => outcomes.note(request, stored))
     const unlessStored = <A, E>(self: Effect.Effect<A, E>) =>
-      Effect.onExit(self, (exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => note(request, false))))
+      Effect.onExit(self, (exit) => (Exit.isSuccess(exit) ? Effect.void : note(false)))
+    const readAndPaid = Effect.tap(read(reader, outcomes, request, body), ({ columns }) => pay(columns.values.length))
     return yield* Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
-        const mapped = yield* unlessStored(restore(Effect.tap(read(request, body), ({ points }) => pay(points))))
+        const mapped = yield* unlessStored(restore(readAndPaid))
         // From here on it is the storage that says what became of the request, whether its client waits for it or not.
-        const storing = storeMapped(mapped).pipe(
-          Effect.tap(() => Effect.sync(() => note(request, true))),
-          unlessStored
-        )
+        const storing = unlessStored(Effect.tap(storeMapped(append, mapped), note(true)))
         return yield* restore(Fiber.join(yield* Effect.forkIn(storing, scope)))
       })
     )
   })
   return { accept }
+})
+
+/** Stores the events of a request, and counts its points. */
+const storeMapped = Effect.fnUntraced(function* (
+  append: Ingest["Service"]["append"],
+  { columns, message, points, rejected }: Mapped
+) {
+  const refused = yield* store(append, columns)
+  const all = rejected + refused.count
+  yield* Metric.update(acceptedPoints, points - all)
+  yield* Metric.update(rejectedPoints, all)
+  return { rejected: all, message: [message, refused.message(points)].filter(Boolean).join("; ") }
 })
 
 /** Stores events, without the points of which some are refused: says which those are. */
@@ -133,7 +155,7 @@ export class Otlp extends Context.Service<
   {
     /**
      * Stores the points of a request, and succeeds once they are on the disk. Those that cannot be stored are counted and left out.
-     * `pay` is called with the number of points before anything is stored.
+     * `pay` is called with the number of events that are made of them, before anything is stored.
      *
      * Fails as `pay` does, if the body cannot be read or is too large, and as `Ingest.append` and a full offload do: then nothing was stored,
      * and the request counts when it is sent again. Interruption gives up waiting only, once the request is read.
@@ -148,7 +170,8 @@ export class Otlp extends Context.Service<
   }
 >()("metricstream/Otlp") {
   static readonly layerNoDeps: Layer.Layer<Otlp, never, Ingest | OtlpReader> = Layer.effect(Otlp, make)
-  static readonly layer: Layer.Layer<Otlp, OffloadError, Ingest> = Otlp.layerNoDeps.pipe(
-    Layer.provide(OtlpReader.layer)
+  /** With the reader, whose workers the live page shows. */
+  static readonly layer: Layer.Layer<Otlp | OtlpReader, OffloadError, Ingest> = Otlp.layerNoDeps.pipe(
+    Layer.provideMerge(OtlpReader.layer)
   )
 }

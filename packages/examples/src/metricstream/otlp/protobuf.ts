@@ -73,11 +73,17 @@ class Reader {
     if (result[name] === absent) result[name] = []
     const list = result[name] as Array<unknown>
     if (!isPacked) {
-      list.push(this.#value(type, end))
+      list.push(this.#element(type, end))
       return
     }
     const last = this.#length(end)
-    while (this.#offset < last) list.push(this.#value(type, last))
+    while (this.#offset < last) list.push(this.#element(type, last))
+  }
+
+  /** A value of many. Messages are counted when they begin. */
+  #element(type: Field["type"], end: number): unknown {
+    if (typeof type !== "function") this.#budget.element()
+    return this.#value(type, end)
   }
 
   #value(type: Field["type"], end: number): unknown {

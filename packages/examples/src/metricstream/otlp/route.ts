@@ -26,7 +26,10 @@ const isSdk = (userAgent: string | undefined): boolean => userAgent?.includes("O
 
 const client = RateLimit.clientKey()
 
-/** Takes a token of the client's quota for each data point, and one at least. */
+/**
+ * Takes a token of the client's quota for each event that the points become, as `POST /events` does, and one at least: a request without events
+ * is work too. How many they are is only known once the body is read; so a client that has no token at all is refused before.
+ */
 const accept = Effect.fnUntraced(function* (quota: RateLimit.RateLimit, format: Format) {
   const otlp = yield* Otlp
   const { headers } = yield* HttpServerRequest.HttpServerRequest
@@ -39,7 +42,7 @@ const accept = Effect.fnUntraced(function* (quota: RateLimit.RateLimit, format: 
     format,
     isFromSdk: isSdk(headers["user-agent"])
   }
-  return status.success(yield* otlp.accept(body, (points) => quota.take(key, Math.max(1, points))), format)
+  return status.success(yield* otlp.accept(body, (events) => quota.take(key, Math.max(1, events))), format)
 })
 
 export const postMetrics = Effect.fnUntraced(function* (quota: RateLimit.RateLimit) {

@@ -60,12 +60,6 @@ interface Change {
   readonly added: Totals | undefined
 }
 
-/** What a request has changed, and the sources that it came from, with their times. */
-interface Open {
-  readonly changes: Array<Change>
-  readonly sources: Map<string, Integer>
-}
-
 export interface Options {
   /** Nanoseconds since 1970. */
   readonly began: Integer
@@ -87,7 +81,8 @@ export class Streams {
   readonly #maxOpen: number
   /** In the order of their last points. */
   readonly #states = new Map<string, State>()
-  readonly #open = new Map<number, Open>()
+  /** What each request has changed of which it is not known whether it is stored. */
+  readonly #open = new Map<number, Array<Change>>()
   /** When a source was last stored from. Each has a stream in the table. */
   readonly #sources = new Map<string, Integer>()
   #weight = 0
@@ -109,7 +104,7 @@ export class Streams {
   /** Begins a request, which came at that time. Its number must be new. */
   open(request: number, now: Integer): void {
     this.#now = now
-    this.#open.set(request, { changes: [], sources: new Map() })
+    this.#open.set(request, [])
     if (this.#open.size > this.#maxOpen) this.settle(this.#open.keys().next().value!)
   }
 
@@ -121,21 +116,21 @@ export class Streams {
     const added = before === undefined ? this.#first(point) : this.#next(before, after)
     if (added === "late") return undefined
     this.#set(key, after)
-    const open = this.#open.get(request)
-    open?.changes.push({ key, before, after, added })
-    open?.sources.set(source, time)
+    this.#open.get(request)?.push({ key, before, after, added })
     return added
   }
 
-  /** Ends a request that was stored. */
+  /** Ends a request that was stored: its sources are known from then on, but for those whose streams were forgotten meanwhile. */
   settle(request: number): void {
-    for (const [source, time] of this.#open.get(request)?.sources ?? []) this.#sources.set(source, time)
+    for (const { after, key } of this.#open.get(request) ?? []) {
+      if (this.#states.has(key)) this.#sources.set(after.source, after.time)
+    }
     this.#open.delete(request)
   }
 
   /** Ends a request that was not stored: takes back what it counted. One that is not open is left as it is. */
   revert(request: number): void {
-    for (const { added, after, before, key } of this.#open.get(request)?.changes.toReversed() ?? []) {
+    for (const { added, after, before, key } of this.#open.get(request)?.toReversed() ?? []) {
       const state = this.#states.get(key)
       if (state === after) this.#set(key, before)
       else if (state !== undefined && added !== undefined) {

@@ -1,8 +1,5 @@
 /** What the address of the page says: the chosen series, the range of time, and the search. So a view can be shared, and gone back to. */
 
-/** How many series the list shows at most, by name. The search finds the others. */
-export const maxListed = 200
-
 /** The ranges to choose from, with the buckets that each is cut into, in milliseconds. */
 export const ranges = [
   { name: "15m", title: "15 min", millis: 900_000, step: 5000 },

@@ -29,12 +29,13 @@ const style = "text/css; charset=utf-8"
 
 /** The program that the browser begins with. */
 export const mainScript = "page/browser/main.ts"
-export const styles = ["uplot.css", "page/page.css"] as const
+const ownStyles = ["page/base.css", "page/layout.css", "page/charts.css"]
+export const styles = ["uplot.css", ...ownStyles]
 export const icon = "page/icon.svg"
 export const chartLibrary = "uplot.js"
 
 /** What the browser shares with the server. */
-const shared = ["live/figures.ts", "page/address.ts", "page/cards.ts", "page/format.ts"]
+const shared = ["live/figures.ts", "page/address.ts", "page/cards.ts", "page/format.ts", "page/limits.ts"]
 
 const here = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), "utf8")
 
@@ -62,7 +63,7 @@ export const readAssets = (): Assets => {
     ...[...own.map((name) => `page/browser/${name}`), ...shared].map(readScript),
     [chartLibrary, toAsset(script, ofPackage("uplot/dist/uPlot.esm.js"))] as const,
     ["uplot.css", toAsset(style, ofPackage("uplot/dist/uPlot.min.css"))] as const,
-    ["page/page.css", toAsset(style, here("page/page.css"))] as const,
+    ...ownStyles.map((path) => [path, toAsset(style, here(path))] as const),
     [icon, toAsset("image/svg+xml", here(icon))] as const
   ])
   const hash = createHash("sha256")

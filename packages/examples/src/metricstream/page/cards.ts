@@ -45,7 +45,7 @@ export const cards: ReadonlyArray<Card> = [
     id: "latency",
     title: "Request latency",
     about:
-      "From the arrival of the head to the end of the response, of the requests of each second that were not refused",
+      "From the arrival of the head to the end of the response, of the requests of each second that were not refused; estimated from a histogram, evenly within each of its buckets",
     unit: "_seconds",
     lines: [
       { figure: "p50", label: "p50", color: "main" },

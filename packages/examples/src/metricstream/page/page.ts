@@ -6,21 +6,14 @@
  */
 import { createHash } from "node:crypto"
 import type { Summary } from "../query/queries.ts"
-import { maxListed, ranges, rangeOf, toHref } from "./address.ts"
+import { ranges, rangeOf, toHref } from "./address.ts"
 import type { Address } from "./address.ts"
 import { chartLibrary, icon, mainScript, scriptsOf, styles, toPath } from "./assets.ts"
 import type { Assets } from "./assets.ts"
 import { cards } from "./cards.ts"
 import type { Card } from "./cards.ts"
 import { breakName, escapeHtml, formatAge, formatCount, formatValue, spark, sparkline } from "./format.ts"
-
-/** What the page shows at most. */
-export const limits = {
-  /** Series, by name. */
-  series: maxListed,
-  /** Latest values in the sparkline. */
-  recent: 30
-} as const
+import { limits } from "./limits.ts"
 
 export interface Model {
   readonly assets: Assets
@@ -55,12 +48,9 @@ export const headers = (assets: Assets) => ({
   "cache-control": "no-store"
 })
 
-/** A series whose latest event is older than this is shown faded, in milliseconds. */
-const staleAfter = 60_000
-
 const row = ({ count, lastTimestamp, lastValue, name, recent }: Summary, { address, now }: Model): string => {
   const attributes = [
-    `class="row${now - lastTimestamp > staleAfter ? " stale" : ""}"`,
+    `class="row${now - lastTimestamp > limits.staleAfter ? " stale" : ""}"`,
     `href="${escapeHtml(toHref({ ...address, series: name, zoom: undefined }))}"`,
     `data-name="${escapeHtml(name)}"`,
     `data-count="${count}"`,
@@ -175,6 +165,8 @@ const help = ({ host }: Model): string => {
 <code>value</code>, and if you like a <code>timestamp</code> in milliseconds and <code>tags</code>. 202 means that it is on the disk.
 An OpenTelemetry SDK can send to <code>/v1/metrics</code>.
 Ask with <code>/series/NAME?from=-1h&amp;step=1m&amp;agg=avg,p99</code>; <a href="/series">/series</a> lists all, <a href="/metrics">/metrics</a> is for Prometheus.</p>
+<p>The percentiles of request latency are estimates: the server counts in the buckets of a histogram, and takes what is in a bucket to be spread
+evenly in it. Those of a series are exact.</p>
 <p id="keys">On a chart: drag to zoom, double-click to reset. By keyboard: <kbd>←</kbd> <kbd>→</kbd> read values, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>Page Up</kbd> <kbd>Page Down</kbd> move, <kbd>Esc</kbd> resets.</p>
 </section>`
 }
@@ -203,6 +195,7 @@ ${head(model)}
 <p id="status" role="status" data-state="connecting">Connecting…</p>
 <button type="button" id="pause" aria-pressed="false">Pause</button>
 </header>
+<p id="outdated" class="notice" role="status" hidden>The server is of another version than this page: what is shown may be wrong. <button type="button">Load it again</button></p>
 <noscript><p class="note">The charts need JavaScript. The list below does not.</p></noscript>
 <main>
 ${server}

@@ -1,6 +1,5 @@
 /** The routes for people: the page, its files, and the stream that keeps it up to date. */
-import * as Priority from "@spillway/http/Priority"
-import * as ServerConfig from "@spillway/http/ServerConfig"
+import * as RateLimit from "@spillway/http/RateLimit"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -13,13 +12,14 @@ import { listQuery, liveQuery } from "../query/parameters.ts"
 import { Queries } from "../query/queries.ts"
 import { parseAddress } from "./address.ts"
 import type { Assets } from "./assets.ts"
+import { limits } from "./limits.ts"
 import * as page from "./page.ts"
 
 const getPage = Effect.fnUntraced(function* (assets: Assets) {
   const queries = yield* Queries
   const { headers, url } = yield* HttpServerRequest.HttpServerRequest
   const { match } = yield* listQuery(yield* HttpServerRequest.ParsedSearchParams)
-  const series = yield* queries.list({ after: "", match, limit: page.limits.series, recent: page.limits.recent })
+  const series = yield* queries.list({ after: "", match, limit: limits.series, recent: limits.recent })
   const html = page.render({
     assets,
     series,
@@ -37,28 +37,30 @@ const streamHeaders = {
   "x-accel-buffering": "no"
 }
 
+const client = RateLimit.clientKey()
+
 const getLive = Effect.gen(function* () {
   const live = yield* Live
   const { headers } = yield* HttpServerRequest.HttpServerRequest
   const visit = yield* liveQuery(yield* HttpServerRequest.ParsedSearchParams, headers["last-event-id"])
-  const events = yield* live.watch(visit)
+  const events = yield* live.watch({ ...visit, client: yield* client })
   return HttpServerResponse.stream(Stream.encodeText(events), {
     contentType: "text/event-stream",
     headers: streamHeaders
   })
 })
 
-const isOpen = /^\/(?:live(?:\?|$)|assets\/)/
+const isOfPage = /^\/(?:[?]|$|assets\/|live(?:[?]|$))/
 
 /**
- * What the server answers outside its door, as it does probes: a server that has too much to do is what people want to look at. None of it
- * costs more than a refusal would: the files lie in memory, and the viewers have a limit of their own. The page itself reads the database.
+ * The shares of the door. People look at a server because it has too much to do, so a part of it is kept for the page: of nine permits and places to
+ * wait, one is for those who look, whatever is sent, and all others are for what is sent, whoever looks. Neither comes before the other, and what one
+ * does not use the other may.
  */
-export const exempt = (request: IncomingMessage): boolean =>
-  ServerConfig.defaults.exempt(request) || (request.method === "GET" && isOpen.test(request.url ?? ""))
+export const partitions = { default: 8, page: 1 }
 
-/** The page comes first, for the same reason. */
-export const priority = Priority.first([Priority.byRoute({ "GET /": "critical" })])
+/** The page, its files and its stream go together: without one of them the others are of no use. */
+export const partition = ({ url = "" }: IncomingMessage): string => (isOfPage.test(url) ? "page" : "default")
 
 /** Those that have paths of their own. */
 export const routes = (assets: Assets) => [

@@ -31,27 +31,20 @@ export const defaults: Limits = {
 
 /** Makes the space of a database that has its tables. */
 export const makeSpace = (db: DatabaseSync, { slack, wal }: Limits) => {
-  const log = `${db.location() ?? ""}-wal`
-  const [pageCount, freeCount] = [db.prepare("PRAGMA page_count"), db.prepare("PRAGMA freelist_count")]
-  const pageSize = pragma(db, "page_size")
+  const pages = countPages(db)
+  const log = makeLog(db, wal)
   const canShrink = pragma(db, "auto_vacuum") === INCREMENTAL
-  const pages = () => (pageCount.get() as { readonly page_count: number }).page_count
-  const freePages = () => (freeCount.get() as { readonly freelist_count: number }).freelist_count
-  let nextAttempt = 0
-
-  const usedBytes = () => (pages() - freePages()) * pageSize
-  const walBytes = () => statSync(log, { throwIfNoEntry: false })?.size ?? 0
-  const sizes = (): Sizes => ({ usedBytes: usedBytes(), freeBytes: freePages() * pageSize, walBytes: walBytes() })
+  const usedBytes = () => (pages.all() - pages.free()) * pages.size
 
   /** How many pages the file could give back, and keep enough for the events to come. */
   const spare = () => {
     if (!canShrink) return 0
-    const free = freePages()
-    return Math.max(0, Math.floor(free - Math.max(slack.pages, (pages() - free) * slack.share)))
+    const free = pages.free()
+    return Math.max(0, Math.floor(free - Math.max(slack.pages, (pages.all() - free) * slack.share)))
   }
 
   return {
-    sizes,
+    sizes: (): Sizes => ({ usedBytes: usedBytes(), freeBytes: pages.free() * pages.size, walBytes: log.bytes() }),
     usedBytes,
     spare,
     /**
@@ -59,14 +52,36 @@ export const makeSpace = (db: DatabaseSync, { slack, wal }: Limits) => {
      * `exec` that runs this to its end: each step of a statement frees one page.
      */
     shrink: () => db.exec(`PRAGMA incremental_vacuum(${Math.min(spare(), 64)})`),
+    emptyLog: log.empty
+  }
+}
+
+/** The pages of a database: how many bytes one has, and how many there are now. */
+const countPages = (db: DatabaseSync) => {
+  const [all, free] = [db.prepare("PRAGMA page_count"), db.prepare("PRAGMA freelist_count")]
+  return {
+    size: pragma(db, "page_size"),
+    all: () => (all.get() as { readonly page_count: number }).page_count,
+    free: () => (free.get() as { readonly freelist_count: number }).freelist_count
+  }
+}
+
+/** The write-ahead log of a database. */
+const makeLog = (db: DatabaseSync, wal: Limits["wal"]) => {
+  const path = `${db.location() ?? ""}-wal`
+  const bytes = () => statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  let nextAttempt = 0
+
+  return {
+    bytes,
     /**
      * Empties the write-ahead log if it has become long. SQLite begins it anew by itself when all of it is in the database and nobody
      * reads from it; readers that always overlap keep it from that. Here they are waited for: those who come then find everything in the
      * database, and do not matter.
      */
-    emptyLog: () => {
+    empty: () => {
       const now = performance.now()
-      if (now < nextAttempt || walBytes() <= wal.bytes) return
+      if (now < nextAttempt || bytes() <= wal.bytes) return
       db.exec(`PRAGMA busy_timeout = ${wal.wait}`)
       try {
         db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -75,7 +90,7 @@ export const makeSpace = (db: DatabaseSync, { slack, wal }: Limits) => {
         if (describeFailure(error) !== diskFull) throw error
       } finally {
         db.exec(`PRAGMA busy_timeout = ${busyTimeout}`)
-        if (walBytes() > wal.bytes) nextAttempt = performance.now() + wal.pause
+        if (bytes() > wal.bytes) nextAttempt = performance.now() + wal.pause
       }
     }
   }

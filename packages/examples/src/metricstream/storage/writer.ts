@@ -52,12 +52,32 @@ export const makeWriter = (db: DatabaseSync, { maxSeries = Infinity }: Options =
   // Events are only ever stored under a series that was just written: to look for it again for each of them would find nothing.
   db.exec("PRAGMA foreign_keys = OFF")
   migrate(db)
-  const none = new Uint32Array()
   const file = db.location()
   const retainer = makeRetainer(db)
   const checkRoom = () => {
     if (file !== null) checkDisk(dirname(file), () => retainer.sizes().freeBytes)
   }
+  const append = makeAppender(db, maxSeries)
+  return {
+    append: (columns) => {
+      checkRoom()
+      return append(columns)
+    },
+    probe: () => {
+      checkRoom()
+      transaction(db, () => {})
+    },
+    close: () => {
+      db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+      db.close()
+    },
+    ...retainer
+  }
+}
+
+/** Stores groups, each in a transaction. */
+const makeAppender = (db: DatabaseSync, maxSeries: number): Writer["append"] => {
+  const none = new Uint32Array()
   const insertRows = makeInserter(db, maxSeries)
   const isKnown = db.prepare("SELECT 1 FROM series WHERE name = ?")
 
@@ -69,26 +89,14 @@ export const makeWriter = (db: DatabaseSync, { maxSeries = Infinity }: Options =
       return admitted.refused
     })
 
-  return {
-    append: (columns) => {
-      checkRoom()
-      try {
-        transaction(db, () => insertRows(columns))
-        return none
-      } catch (error) {
-        if (error instanceof TooManySeries) return appendAdmitted(columns, error.room)
-        throw error
-      }
-    },
-    probe: () => {
-      checkRoom()
-      transaction(db, () => {})
-    },
-    close: () => {
-      db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
-      db.close()
-    },
-    ...retainer
+  return (columns) => {
+    try {
+      transaction(db, () => insertRows(columns))
+      return none
+    } catch (error) {
+      if (error instanceof TooManySeries) return appendAdmitted(columns, error.room)
+      throw error
+    }
   }
 }
 
@@ -120,28 +128,24 @@ const makeInserter = (db: DatabaseSync, maxSeries: number) => {
   }
 }
 
-/** Writes the series of rows, and says what is then known of each name that has rows. */
-const makeSeriesWriter = (db: DatabaseSync, maxSeries: number) => {
-  const update = db.prepare(
-    `UPDATE series SET
+/** The statements that write series. Each returns what is then known of it. */
+const seriesStatements = {
+  update: `UPDATE series SET
        stored = stored + ?2,
        count = count + ?2,
        last_value = iif(?4 >= last_timestamp, ?3, last_value),
        last_timestamp = max(?4, last_timestamp)
-     WHERE name = ?1 RETURNING id, stored, first_timestamp AS first`
-  )
-  const insert = db.prepare(
-    `INSERT INTO series (name, stored, count, last_value, last_timestamp, first_timestamp) VALUES (?1, ?2, ?2, ?3, ?4, ?5)
+     WHERE name = ?1 RETURNING id, stored, first_timestamp AS first`,
+  insert: `INSERT INTO series (name, stored, count, last_value, last_timestamp, first_timestamp) VALUES (?1, ?2, ?2, ?3, ?4, ?5)
      RETURNING id, stored, first_timestamp AS first`
-  )
+} as const
+
+/** Writes the series of rows, and says what is then known of each name that has rows. */
+const makeSeriesWriter = (db: DatabaseSync, maxSeries: number) => {
+  const [update, insert] = [db.prepare(seriesStatements.update), db.prepare(seriesStatements.insert)]
   // Only now and then, so that the index by that column is not written each time.
   const updateFirst = db.prepare("UPDATE series SET first_timestamp = ? WHERE id = ?")
-  const countSeries = db.prepare("SELECT count(*) AS count FROM series")
-  const checkRoom = (fresh: number) => {
-    if (fresh === 0 || maxSeries === Infinity) return
-    const room = Math.max(0, maxSeries - (countSeries.get() as { readonly count: number }).count)
-    if (fresh > room) throw new TooManySeries(room)
-  }
+  const checkRoom = makeRoomCheck(db, maxSeries)
 
   return ({ names, timestamps, values }: Columns, totals: Totals): ReadonlyArray<Series | undefined> => {
     const used = [...names.keys()].filter((name) => totals[name]!.count > 0)
@@ -160,6 +164,16 @@ const makeSeriesWriter = (db: DatabaseSync, maxSeries: number) => {
       rows[name] = added as unknown as Series
     }
     return rows
+  }
+}
+
+/** Throws `TooManySeries` if there is no room for so many new ones. */
+const makeRoomCheck = (db: DatabaseSync, maxSeries: number) => {
+  const countSeries = db.prepare("SELECT count(*) AS count FROM series")
+  return (fresh: number): void => {
+    if (fresh === 0 || maxSeries === Infinity) return
+    const room = Math.max(0, maxSeries - (countSeries.get() as { readonly count: number }).count)
+    if (fresh > room) throw new TooManySeries(room)
   }
 }
 

@@ -37,8 +37,13 @@ export interface Visit {
   readonly complaints: ReadonlyArray<string>
 }
 
-/** Opens a page. It is closed with the scope. */
-export const open = Effect.fnUntraced(function* (browser: Browser, url: string, options: BrowserContextOptions = {}) {
+/** Opens a page, after it was prepared. It is closed with the scope. */
+export const open = Effect.fnUntraced(function* (
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+  prepare: (page: Page) => Promise<void> = async () => {}
+) {
   const context = yield* Effect.acquireRelease(
     Effect.promise(() => browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })),
     (context) => Effect.promise(() => context.close())
@@ -59,6 +64,7 @@ export const open = Effect.fnUntraced(function* (browser: Browser, url: string, 
       }).observe({ type: "layout-shift", buffered: true })
     `)
   )
+  yield* Effect.promise(() => prepare(page))
   yield* Effect.promise(() => page.goto(url))
   const seen: Visit = { page, complaints }
   return seen
@@ -116,7 +122,7 @@ const painted = (page: Page, plot: string, color: string) =>
       let count = 0
       for (let at = 0; at < data.length; at += 4) {
         const distance = Math.abs(data[at] - red) + Math.abs(data[at + 1] - green) + Math.abs(data[at + 2] - blue)
-        if (data[at + 3] > 200 && distance < 60) count++
+        if (data[at + 3] > 230 && distance < 60) count++
       }
       return count
     })()`

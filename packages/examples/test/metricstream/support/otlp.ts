@@ -13,7 +13,7 @@ export const nanos = (seconds: number): string => `${1_700_000_000 + seconds}000
 /** The same in milliseconds. */
 export const millis = (seconds: number): number => (1_700_000_000 + seconds) * 1000
 
-export const makeBudget = () => new Budget(limits.depth, limits.messages)
+export const makeBudget = () => new Budget(limits.depth, limits.messages, limits.values)
 
 /** A table of streams that began at second 0. */
 export const makeStreams = (options: { readonly maxNumbers?: number; readonly maxOpen?: number } = {}) =>

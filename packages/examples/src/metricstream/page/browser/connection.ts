@@ -4,33 +4,33 @@
  * It is read with `fetch`, not with `EventSource`, which gives up for good at a 503, cannot be told `Retry-After`, and does not notice a
  * connection over which nothing comes any more.
  */
+import { rhythm } from "../../live/figures.ts"
 import { EventParser } from "./events.ts"
-import { retryAfterOf } from "./retryAfter.ts"
+import { refusalOf } from "./refusal.ts"
+import type { Refusal } from "./refusal.ts"
 
 /** How the connection stands. */
-export type State = "connecting" | "live" | "restarting" | "full" | "lost" | "stopped"
+export type State = "connecting" | "live" | "restarting" | "refused" | "lost" | "stopped"
 
 export interface Listener {
   readonly onEvent: (event: string, data: unknown) => void
-  readonly onState: (state: State) => void
+  /** With `refused` come the words of the server. */
+  readonly onState: (state: State, words?: string) => void
 }
 
 /** The first pause before another try, and the longest, in milliseconds. */
 const [minPause, maxPause] = [500, 8000]
 
-/** After how long without a byte a connection is taken for dead: the server says something each 5 s at the least. */
-const silence = 12_000
+/** After how long without a byte a connection is taken for dead, in milliseconds: two heartbeats did not come. */
+const silence = 2.4 * rhythm.heartbeat
 
 /** The answer was not a stream. */
 class Refused extends Error {
-  readonly full: boolean
-  /** Milliseconds after which to come back. */
-  readonly pause: number
+  readonly refusal: Refusal
 
-  constructor(response: Response) {
-    super(`${response.status}`)
-    this.full = response.status === 503
-    this.pause = retryAfterOf(response)
+  constructor(refusal: Refusal) {
+    super(refusal.words)
+    this.refusal = refusal
   }
 }
 
@@ -73,19 +73,20 @@ export class Connection {
     const abort = new AbortController()
     this.#abort = abort
     this.#draining = false
-    let refused: Refused | undefined
+    let refusal: Refusal | undefined
     try {
       await this.#read(abort)
     } catch (error) {
       // Whatever it is, the way on is the same: to try again.
-      if (error instanceof Refused) refused = error
+      if (error instanceof Refused) refusal = error.refusal
     }
     // Somebody else has the connection by now, or nobody wants it.
     if (this.#abort !== abort) return
     abort.abort()
-    this.#listener.onState(this.#draining ? "restarting" : refused?.full === true ? "full" : "lost")
+    if (refusal !== undefined) this.#listener.onState("refused", refusal.words)
+    else this.#listener.onState(this.#draining ? "restarting" : "lost")
     // Not sooner than was asked for, and not all pages at once.
-    const pause = Math.max(refused?.pause ?? 0, this.#pause) * (1 + Math.random() / 2)
+    const pause = Math.max(refusal?.pause ?? 0, this.#pause) * (1 + Math.random() / 2)
     this.#pause = Math.min(maxPause, this.#pause * 2)
     this.#timer = setTimeout(() => void this.#run(), pause)
   }
@@ -95,7 +96,7 @@ export class Connection {
     try {
       const headers = { accept: "text/event-stream", ...(this.#lastId !== "" && { "last-event-id": this.#lastId }) }
       const response = await fetch(this.#url, { headers, signal: abort.signal, cache: "no-store" })
-      if (!response.ok || response.body === null) throw new Refused(response)
+      if (!response.ok || response.body === null) throw new Refused(await refusalOf(response))
       const parser = new EventParser()
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
       for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {

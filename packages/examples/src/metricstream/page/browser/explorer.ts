@@ -13,7 +13,8 @@ import { formatTime } from "./clock.ts"
 import { find, setText } from "./elements.ts"
 import { listenToKeys, scaled } from "./keys.ts"
 import type { Steered } from "./keys.ts"
-import { retryAfterOf } from "./retryAfter.ts"
+import { refusalOf } from "./refusal.ts"
+import type { Refusal } from "./refusal.ts"
 import { connectToolbar } from "./toolbar.ts"
 
 const lines: ReadonlyArray<DrawnLine & { readonly of: Aggregation }> = [
@@ -174,10 +175,11 @@ export class Explorer implements Steered {
     try {
       const signal = AbortSignal.any([asking.signal, AbortSignal.timeout(15_000)])
       const response = await fetch(`/series/${encodeURIComponent(series)}?${query}`, { signal })
-      const body: unknown = await response.json()
+      const refusal = response.ok ? undefined : await refusalOf(response)
+      const answer: unknown = refusal ?? (await response.json())
       if (asking.signal.aborted) return
-      if (response.ok) this.#take(body as Answer)
-      else this.#refused(response, body as { readonly detail?: string })
+      if (refusal === undefined) this.#take(answer as Answer)
+      else this.#refused(refusal)
     } catch {
       // The server is not there, which the page says already; or the answer came too slowly.
       if (!asking.signal.aborted) this.#later()
@@ -193,9 +195,9 @@ export class Explorer implements Steered {
     this.#describe()
   }
 
-  #refused(response: Response, { detail = "" }: { readonly detail?: string }): void {
-    this.#note(response.status === 404 ? "There is no series of this name yet." : detail)
-    if (response.status >= 500) this.#later(retryAfterOf(response))
+  #refused({ mayPass, pause, status, words }: Refusal): void {
+    this.#note(status === 404 ? "There is no series of this name yet." : words)
+    if (mayPass) this.#later(pause)
   }
 
   /** Asks again after a while. What comes meanwhile does not put it off. */

@@ -3,15 +3,14 @@
  * to date, and the list is fetched again when other series belong in it.
  */
 import type { News } from "../../live/figures.ts"
-import { maxListed, toHref } from "../address.ts"
+import { toHref } from "../address.ts"
 import type { Address } from "../address.ts"
 import { formatAge, formatCount, formatValue, sparkline } from "../format.ts"
+import { limits } from "../limits.ts"
 import { announce } from "./announcer.ts"
 import { find, findAll, setText } from "./elements.ts"
-import { retryAfterOf } from "./retryAfter.ts"
-
-/** A series whose latest event is older than this is shown faded, as on the server, in milliseconds. */
-const staleAfter = 60_000
+import { refusalOf } from "./refusal.ts"
+import type { Refusal } from "./refusal.ts"
 
 /** How long after a key the search begins, and the shortest time between two looks for new series, in milliseconds. */
 const [searchPause, refreshPause] = [150, 3000]
@@ -98,7 +97,7 @@ export class SeriesList {
   }
 
   get #isFull(): boolean {
-    return this.#rows.size >= maxListed
+    return this.#rows.size >= limits.series
   }
 
   #wouldList(name: string): boolean {
@@ -110,7 +109,7 @@ export class SeriesList {
   age(now: number): void {
     for (const { element, time } of this.#rows.values()) {
       setText(find(".age", HTMLElement, element), formatAge(time, now))
-      element.classList.toggle("stale", now - time > staleAfter)
+      element.classList.toggle("stale", now - time > limits.staleAfter)
     }
   }
 
@@ -122,13 +121,20 @@ export class SeriesList {
     try {
       const signal = AbortSignal.any([fetching.signal, AbortSignal.timeout(10_000)])
       const response = await fetch(toHref(this.#address), { signal })
-      if (!response.ok) return this.#later(retryAfterOf(response))
-      const text = await response.text()
-      if (!fetching.signal.aborted) this.#replace(new DOMParser().parseFromString(text, "text/html"))
+      const answer = response.ok ? await response.text() : await refusalOf(response)
+      if (fetching.signal.aborted) return
+      if (typeof answer === "string") this.#replace(new DOMParser().parseFromString(answer, "text/html"))
+      else this.#refused(answer)
     } catch {
       // The server is not there, which the page says already, or has no time.
       if (!fetching.signal.aborted) this.#later()
     }
+  }
+
+  /** Says so, because the rows are those of another search, or old. */
+  #refused({ mayPass, pause, words }: Refusal): void {
+    setText(find("#totals", HTMLElement), mayPass ? `${words}; trying again…` : words)
+    if (mayPass) this.#later(pause)
   }
 
   #replace(fresh: Document): void {
@@ -219,9 +225,6 @@ const toRow = (element: HTMLAnchorElement): Row => ({
     .map(Number)
 })
 
-/** Values that a sparkline has, as on the server. */
-const maxRecent = 30
-
 const update = (row: Row, added: number, timestamp: number, value: number): void => {
   const { element, name, recent } = row
   row.count += added
@@ -229,7 +232,7 @@ const update = (row: Row, added: number, timestamp: number, value: number): void
   if (timestamp < row.time) return
   row.time = timestamp
   recent.push(value)
-  if (recent.length > maxRecent) recent.shift()
+  if (recent.length > limits.recent) recent.shift()
   setText(find(".value", HTMLElement, element), formatValue(name, value))
   find(".spark path", SVGElement, element).setAttribute("d", sparkline(recent))
 }

@@ -9,18 +9,19 @@ import { Explorer } from "./explorer.ts"
 import { SeriesList } from "./list.ts"
 import { Overview } from "./overview.ts"
 import { onThemeChange } from "./theme.ts"
+import { reloadsFor } from "./version.ts"
 
-const texts: Readonly<Record<State, string>> = {
+const texts: Readonly<Record<Exclude<State, "refused">, string>> = {
   connecting: "Connecting…",
   live: "Live",
   restarting: "The server is restarting…",
-  full: "Too many viewers; trying again…",
   lost: "No answer; trying again…",
   stopped: "Paused"
 }
 
 const version = document.documentElement.dataset["version"]
 const status = find("#status", HTMLElement)
+const outdated = find("#outdated", HTMLElement)
 const pauseButton = find("#pause", HTMLButtonElement)
 let address = parseAddress(new URLSearchParams(location.search))
 let isPaused = false
@@ -47,9 +48,9 @@ const list = new SeriesList(
 )
 
 const connection = new Connection({
-  onState: (state) => {
+  onState: (state, words) => {
     status.dataset["state"] = state
-    setText(status, texts[state])
+    setText(status, state === "refused" ? `${words}; trying again…` : texts[state])
     if (state !== "live" && state !== "connecting") isBehind = true
   },
   onEvent: (event, data) => {
@@ -62,8 +63,9 @@ const connection = new Connection({
 })
 
 const greet = (hello: Hello): void => {
-  // The server is of another version than this page: what the page understands of it may be wrong.
-  if (hello.version !== version) return location.reload()
+  const isOther = hello.version !== version
+  if (isOther && reloadsFor(hello.version, () => sessionStorage)) return location.reload()
+  outdated.hidden = !isOther
   ahead = hello.now - Date.now()
   overview.greet(hello)
   if (isBehind) catchUp()
@@ -135,6 +137,7 @@ pauseButton.addEventListener("click", () => {
   pauseButton.setAttribute("aria-pressed", String(isPaused))
   connect()
 })
+find("button", HTMLButtonElement, outdated).addEventListener("click", () => location.reload())
 document.addEventListener("visibilitychange", connect)
 addEventListener("popstate", () => {
   address = parseAddress(new URLSearchParams(location.search))

@@ -1,4 +1,5 @@
 /** The charts of the server itself. They share their time: a crosshair or a zoom in one is in all. */
+import { rhythm } from "../../live/figures.ts"
 import type { Figure, Hello, Point } from "../../live/figures.ts"
 import { cards } from "../cards.ts"
 import type { Card } from "../cards.ts"
@@ -30,10 +31,10 @@ interface Drawn {
 }
 
 export class Overview {
-  #history = new History(1000, 900_000)
+  #history = new History(rhythm.interval, rhythm.keep)
   readonly #drawn: ReadonlyArray<Drawn>
   readonly #setZoomed: (zoomed: boolean) => void
-  #keep = 900_000
+  #keep: number = rhythm.keep
   #workers = 0
   #span: number
   #zoom: View | undefined
