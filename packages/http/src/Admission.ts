@@ -191,6 +191,11 @@ export class Admission {
     return { running, queued: queued - readmitting, resuming: readmitting, limit }
   }
 
+  /** What a request has cost the event loop lately, in milliseconds; 0 where that is not known. */
+  get cost(): number {
+    return this.#pace?.cost ?? 0
+  }
+
   /** For how long the one that has waited longest waits, in milliseconds. */
   get queueDelay(): number {
     const since = this.#queue.waitingSince

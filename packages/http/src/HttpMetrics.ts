@@ -55,6 +55,17 @@ export const concurrencyLimit = Metric.gauge("spillway_http_concurrency_limit", 
 })
 
 /**
+ * Gauge `spillway_http_request_cost_seconds`: for how long the event loop was busy for a request lately, everything that it does counted; 0
+ * before it is known. 1 / cost is how many requests a second this loop carries. See `LoopPace`. Read when it is exported.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const requestCost = Metric.gauge("spillway_http_request_cost_seconds", {
+  description: "For how long the event loop was busy for a request lately"
+})
+
+/**
  * Gauge `spillway_http_queue_delay_seconds`: for how long the request that has waited longest at the door waits, 0 when none does. Read
  * when it is exported.
  *

@@ -47,23 +47,29 @@ const [calm, busy] = [10, 0.5]
 /** Of the lateness: over so many milliseconds it is averaged, and by so many it takes the pace to 0 where requests take no time. */
 const [smoothing, softness] = [20, 100]
 
+/** So many may start at once when nobody waits, whatever they cost: it may not be true any more. */
+const burst = 32
+
 /** The mean cost is that of about the last second; it is reckoned anew once in `period`, of no fewer than `minCount` requests. */
 const [memory, period, minCount] = [1000, 100, 8]
+
+/** And that of so many which ended last counts if it is less: what was known in quiet times says little of a burst. */
+const fewCount = 16
 
 /**
  * The pace. Made by `make`.
  *
  * **Details**
  *
- * A token bucket of milliseconds. It fills as time goes by: with 1 ms a millisecond while the loop is no later than
- * `target`, and with less the later it is: how much less depends on how long requests are inside, since what is changed now is seen only after
- * that (nothing from 100 ms and twice that on). It holds half of `target`, and ten times `target` as long as nobody waits, so that a burst which
- * the loop soon has behind it starts as it comes. A start takes the mean cost: the time that the loop was busy while there were requests, by how
- * many it served; and a handler is started whenever there is any time left, or fewer than 3 are inside. Whatever else burdens the loop makes
- * requests dearer, and the pace slower.
+ * A token bucket of milliseconds. It fills as time goes by: with 1 ms a millisecond while the loop is no later than `target`, and with less the
+ * later it is: how much less depends on how long requests are inside, since what is changed now is seen only after that (nothing from 100 ms and
+ * twice that on). It holds half of `target`, and as long as nobody waits ten times `target`, or what 32 requests cost: a burst which the loop soon
+ * has behind it starts as it comes. A start takes the cost of a request, and a handler is started whenever there is any time left, or fewer than
+ * 3 are inside.
  *
- * The mean is of about the last second with requests: what was longer ago weighs less by a factor of e a second. Of fewer than 8 requests there
- * is none, and no pace.
+ * The cost is the time that the loop was busy while there were requests, by how many it served: the mean of about the last second with requests
+ * (what was longer ago weighs less by a factor of e a second), or that of the 16 that ended last where it is less. Of fewer than 8 requests there
+ * is none, and no pace. Whatever else burdens the loop makes requests dearer, and the pace slower.
  *
  * It is not thread-safe, and belongs to the event loop on which it is made. All operations are O(1).
  *
@@ -83,6 +89,10 @@ export class LoopPace {
   #ended = 0
   #busyTime = 0
   #cost: number | undefined = undefined
+  /** Of those that ended last: how many, how long the loop was busy meanwhile, and what came of it. */
+  #lately = 0
+  #busyLately = 0
+  #costLately = Infinity
 
   /** Use `make`. */
   constructor(options: Options) {
@@ -90,9 +100,9 @@ export class LoopPace {
     this.#left = calm * options.target
   }
 
-  /** The time that the event loop is busy for a request, in milliseconds; `undefined` after too few of them. */
+  /** The time that the event loop is busy for a request, in milliseconds; `undefined` where too few are known. */
   get cost(): number | undefined {
-    return this.#cost
+    return this.#cost === undefined ? undefined : Math.min(this.#cost, this.#costLately)
   }
 
   /** Whether one more may be started, with so many inside, and some waiting or not. */
@@ -105,18 +115,19 @@ export class LoopPace {
   /** One was started, or goes on after `paused`. */
   started(): void {
     this.#started++
-    this.#left -= this.#cost ?? 0
+    this.#left -= this.cost ?? 0
   }
 
   /** One that was started waits for its client, and is started again later. */
   paused(): void {
     this.#started--
-    this.#left += this.#cost ?? 0
+    this.#left += this.cost ?? 0
   }
 
   /** One has come to its end. */
   ended(): void {
     this.#ended++
+    this.#lately++
   }
 
   /** Probes begin, after a time in which nobody was inside and nobody waited. */
@@ -138,14 +149,19 @@ export class LoopPace {
     this.#pace = Math.max(0, 1 - excess / (softness + 2 * meanHold))
     const busyAt = this.#options.busyTime()
     this.#busyTime += busyAt - this.#busyAt
+    this.#busyLately += busyAt - this.#busyAt
     this.#busyAt = busyAt
+    if (this.#lately >= fewCount) {
+      this.#costLately = this.#busyLately / this.#lately
+      this.#lately = this.#busyLately = 0
+    }
     this.#elapsed += gap
     if (this.#elapsed >= period) this.#reckon()
   }
 
   #fill(now: number, isWaiting: boolean): void {
     const { target } = this.#options
-    const full = (isWaiting ? busy : calm) * target
+    const full = isWaiting ? busy * target : Math.max(calm * target, burst * (this.cost ?? 0))
     const filled = this.#left + this.#pace * (now - this.#filledAt)
     // What there is beyond that was there before somebody waited.
     this.#left = Math.max(this.#left, Math.min(full, filled))

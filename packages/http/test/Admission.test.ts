@@ -267,6 +267,18 @@ describe("Admission", () => {
     assert.strictEqual(log.at(-1), "e admitted")
   })
 
+  it("holds as many as have a permit or a place, of those that come in one turn", () => {
+    const { door, log, time } = setUp({ maxConcurrent: 4, maxQueued: 4 })
+    class Busy extends Guest {
+      override admitted() {
+        super.admitted()
+        time.now += 2
+      }
+    }
+    for (let i = 0; i < 10; i++) door.enter(new Busy(`${i}`, log))
+    assert.deepStrictEqual(log, ["0 admitted", "8 QueueFull", "9 QueueFull"])
+  })
+
   it.effect("tells its pace how late the loop is every 10 ms, as long as somebody is inside", () =>
     Effect.gen(function* () {
       let probes = 0

@@ -58,6 +58,16 @@ describe("LoopPace", () => {
     assert.isUndefined(pace.cost)
   })
 
+  it("takes the cost of those that ended last where it is less", () => {
+    const { pace, pass, serve } = setUp()
+    serve(10)
+    pass(100, { busy: 1 })
+    assert.strictEqual(pace.cost, 10)
+    serve(20)
+    pass(10, { busy: 1 })
+    assert.isBelow(pace.cost!, 5)
+  })
+
   it("counts no time in which nobody was there", () => {
     const { loop, pace, pass, serve } = setUp()
     serve(10)
@@ -83,8 +93,10 @@ describe("LoopPace", () => {
   it("gives out 1 ms a millisecond while the loop is no later than the target, and less the later it is", () => {
     const startedIn90 = (late: number, meanHold: number) => {
       const { burst, pace, pass, serve } = setUp()
-      serve(100)
-      pass(100, { busy: 1, late, meanHold })
+      for (let i = 0; i < 10; i++) {
+        serve(10)
+        pass(10, { busy: 1, late, meanHold })
+      }
       assert.strictEqual(pace.cost, 1)
       burst(true)
       let count = 0
@@ -138,7 +150,7 @@ describe("LoopPace, behind a door", () => {
       for (const multiple of [2, 5, 10]) {
         const seconds = overloaded(multiple, { waits, computes: 5, isPaced: true })
         // What is refused costs too: up to 200 of 2000 ms.
-        assert.isAbove(mean(seconds, ({ answered }) => answered) / 200, 0.75, `${multiple} times`)
+        assert.isAbove(mean(seconds, ({ answered }) => answered) / 200, 0.65, `${multiple} times`)
         assert.isBelow(p99(seconds), waits + 100, `${multiple} times`)
         assert.strictEqual(
           mean(seconds, ({ givenUp }) => givenUp),
@@ -166,6 +178,16 @@ describe("LoopPace, behind a door", () => {
       0
     )
     assert.closeTo(p99(run(true)), p99(run(false)), 10)
+  })
+
+  it("starts a burst of what costs next to nothing, although others made the few before it dear", () => {
+    const rate = (now: number) => (now >= 5000 && now < 6000 ? 3000 : 10)
+    const seconds = simulate({ waits: 10, computes: 0.1, rate, burden: 0.02, seconds: 10, isPaced: true })
+    assert.isAbove(seconds[5]!.answered + seconds[6]!.answered, 1800)
+    assert.strictEqual(
+      mean(seconds, ({ refused }) => refused),
+      0
+    )
   })
 
   it("starts hundreds at once that only wait", () => {

@@ -391,6 +391,26 @@ describe("Server, overloaded,", () => {
     }).pipe(Effect.provide(Logger.layer([])))
   )
 
+  it.live(
+    "lets in no more of those that wait and then compute than the loop has time for, and tells what they cost",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* start(HttpServer.serve(Effect.as(Effect.andThen(Effect.sleep(300), burn(5)), ok)))
+        const ask = (count: number) =>
+          Effect.forEach(Array.from({ length: count }), () => Effect.forkChild(get(server.url("/"))))
+        const cost = Effect.andThen(Effect.flatMap(ask(20), Fiber.joinAll), Metric.value(HttpMetrics.requestCost))
+        yield* soon(Effect.repeat(cost, { until: ({ value }) => value > 0.004 }))
+        const fibers = yield* ask(300)
+        let most = 0
+        const watching = Effect.tap(server.stats, ({ running }) => Effect.sync(() => (most = Math.max(most, running))))
+        yield* Effect.forkChild(Effect.forever(Effect.andThen(watching, Effect.sleep(5))))
+        const answers = yield* soon(Fiber.joinAll(fibers))
+        assert.isAbove(answers.filter(({ status }) => status === 200).length, 20)
+        assert.isTrue(answers.every(({ status }) => status === 200 || status === 503))
+        assert.isBelow(most, 200)
+      })
+  )
+
   it.live("shows its limit, the delay of its queue and each signal as metrics", () =>
     Effect.gen(function* () {
       const { app, release } = held()

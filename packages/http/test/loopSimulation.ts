@@ -8,7 +8,7 @@ export interface Scene {
   readonly computes: number
   /** Requests a second at a time. */
   readonly rate: (now: number) => number
-  /** How long the loop is held up by others in each of its turns. */
+  /** How long the loop is held up by others in each of its turns, of which there are ten a millisecond then, if it has time for them. */
   readonly burden?: number | undefined
   readonly seconds: number
   readonly isPaced: boolean
@@ -75,7 +75,7 @@ class Loop {
       this.spend(burden)
       this.#readSockets()
       this.#runDeferred()
-      if (this.#deferred.length === 0 && burden === 0) this.#sleep()
+      if (this.#deferred.length === 0) this.#sleep(burden === 0 ? Infinity : this.now + 0.1)
     }
     return this.#seconds.slice(0, seconds)
   }
@@ -154,9 +154,9 @@ class Loop {
     for (const run of deferred) run()
   }
 
-  #sleep(): void {
+  #sleep(until: number): void {
     const [first, oldest] = [this.#inside[0]?.dueAt ?? Infinity, this.#clients[0]?.cameAt ?? Infinity]
-    this.now = Math.max(this.now, Math.min(this.#next, first, this.#probeAt, oldest + patience))
+    this.now = Math.max(this.now, Math.min(until, this.#next, first, this.#probeAt, oldest + patience))
   }
 }
 

@@ -199,10 +199,11 @@ export class AdmissionQueue<A> {
 
   /**
    * Like `offer`, for an owner that has work to hand out only later: the entry waits also when a permit is free. With `bounded` false it
-   * needs no place: the queue may become longer than `maxQueued` by it.
+   * needs no place, and takes none from others: the queue may become longer than `maxQueued` by it.
    */
   enqueue(value: A, now: number, priority: number = 0, partition: number = 0, bounded: boolean = true): Entry<A> {
     const entry = this.#entry(value, now, priority, partition)
+    entry.isBounded = bounded
     if (this.#closed) entry.state = "Closed"
     else if (!bounded || this.#takePlace(entry) || this.#displaceFor(entry)) this.#partitions.append(entry)
     else entry.state = "QueueFull"
@@ -216,6 +217,7 @@ export class AdmissionQueue<A> {
    */
   readmit(value: A, partition: number = 0): Entry<A> {
     const entry = this.#entry(value, Infinity, 0, partition)
+    entry.isBounded = false
     this.#readmitting++
     this.#partitions.putBack(entry)
     return entry
@@ -353,9 +355,7 @@ export class AdmissionQueue<A> {
 
   /** Takes a place to wait, if one is free. */
   #takePlace(entry: WaitEntry<A>): boolean {
-    if (this.queued - this.#readmitting >= this.#maxQueued) return false
-    entry.hasPlace = this.#budget?.enqueue?.() ?? true
-    return entry.hasPlace
+    return (entry.hasPlace = this.#partitions.bounded < this.#maxQueued && (this.#budget?.enqueue?.() ?? true))
   }
 
   /** The place of the one that goes becomes its own: given back, another queue of the budget could have it. */

@@ -65,6 +65,18 @@ describe("AdmissionQueue with a budget", () => {
     assert.strictEqual(budget.places, 2)
   })
 
+  it("leaves its places to others for what is not bounded", () => {
+    const queue = AdmissionQueue.make<string>({ limit: 2, maxQueued: 2 })
+    const states = [false, false, true, true, true].map((bounded, i) => queue.enqueue(`${i}`, 0, 0, 0, bounded).state)
+    assert.deepStrictEqual(states, ["Waiting", "Waiting", "Waiting", "Waiting", "QueueFull"])
+    assert.strictEqual(queue.queued, 4)
+    for (const value of ["0", "1"]) assert.strictEqual(queue.poll(0)?.value, value)
+    assert.strictEqual(queue.enqueue("5", 0).state, "QueueFull")
+    queue.release(1)
+    assert.strictEqual(queue.poll(0)?.value, "2")
+    assert.strictEqual(queue.enqueue("6", 0).state, "Waiting")
+  })
+
   it("takes no place for what is not bounded, and for what was readmitted", () => {
     const budget = makeBudget(2, 0)
     const queue = AdmissionQueue.make<string>({ limit: 2, maxQueued: 2, budget })

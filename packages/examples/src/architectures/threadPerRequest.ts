@@ -21,7 +21,7 @@ const name = "thread-per-request"
 const file = new URL("./threadPerRequest.worker.ts", import.meta.url)
 
 // #region thread
-/** Succeeds when the thread has ended. Interruption ends it. */
+/** Succeeds when the thread has ended. Interruption ends it. The socket ends with its port, behind the last bytes. */
 const serveOnNewThread = (socket: Socket, receive: number) =>
   Effect.callback<void>((resume) => {
     const { port1, port2 } = new MessageChannel()
@@ -31,7 +31,7 @@ const serveOnNewThread = (socket: Socket, receive: number) =>
     thread.once("error", (error) => resume(Effect.logError("a thread failed", error)))
     thread.once("exit", () => resume(Effect.void))
     return Effect.promise(() => thread.terminate())
-  }).pipe(Effect.ensuring(Effect.sync(() => socket.destroySoon())))
+  }).pipe(Effect.onError(() => Effect.sync(() => socket.destroySoon())))
 // #endregion
 
 const server = Effect.gen(function* () {

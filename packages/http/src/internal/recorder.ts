@@ -96,6 +96,7 @@ export class Recorder {
       gauge(HttpMetrics.activeRequests, () => door.stats.running),
       gauge(HttpMetrics.queued, () => door.stats.queued),
       gauge(HttpMetrics.concurrencyLimit, () => door.stats.limit),
+      gauge(HttpMetrics.requestCost, () => door.cost / 1000),
       gauge(HttpMetrics.queueDelay, () => door.queueDelay / 1000),
       ...(signals?.values ?? []).flatMap(({ name }, index) => [
         gauge(Metric.withAttributes(HttpMetrics.signalValue, { signal: name }), () => signals!.values[index]!.value),

@@ -105,6 +105,13 @@ export class Partitions<A> {
     this.all = weights.map((weight) => new Partition(options, weight, sum))
   }
 
+  /** How many of those who wait count in `maxQueued`. */
+  get bounded(): number {
+    let count = 0
+    for (const { waiting } of this.all) count += waiting.bounded
+    return count
+  }
+
   of(entry: { readonly partition: number }): Partition<A> {
     return this.all[entry.partition]!
   }

@@ -9,6 +9,8 @@ export class WaitEntry<A> implements Entry<A>, Linked {
   state: State = "Waiting"
   /** Whether it was admitted before and came back. */
   returned = false
+  /** Whether it counts in `maxQueued`. */
+  isBounded = true
   /** Whether it has one of the places to wait. */
   hasPlace = false
   readonly value: A
@@ -51,7 +53,7 @@ export class WaitClasses<A> {
   readonly #fresh: Lists<A>
   readonly #returned: Lists<A>
   length = 0
-  /** Those of them that count in `maxQueued`: all that were not readmitted. */
+  /** Those of them that count in `maxQueued`: all but those that were readmitted, or need no place. */
   bounded = 0
 
   constructor(priorities: number) {
@@ -76,9 +78,9 @@ export class WaitClasses<A> {
     this.#count(entry, -1)
   }
 
-  #count({ offeredAt }: WaitEntry<A>, one: 1 | -1): void {
+  #count({ isBounded }: WaitEntry<A>, one: 1 | -1): void {
     this.length += one
-    if (offeredAt !== Infinity) this.bounded += one
+    if (isBounded) this.bounded += one
   }
 
   /** The one that was offered first, of all classes. */
