@@ -102,9 +102,6 @@ const classes: ReadonlyMap<unknown, number> = new Map<Priority, number>([
   ["sheddable", 2]
 ])
 
-/** What a request may cost the loop, in milliseconds, so that others need not be read before it is started. */
-const cheap = 0.5
-
 /** How many handlers may be started after one turn of reading, if they take next to no time. */
 const maxBatch = 32
 
@@ -122,7 +119,7 @@ const resumingLead = 3_600_000
  * All operations are O(1). Reading and running are separate turns: once the handlers of a turn of the event loop have had 2 ms, whoever
  * comes waits, until everything that has arrived is read; then the next are started, again for 2 ms. So the queue is seen as long as it is,
  * instead of standing in the kernel, and the rules act on all of it. While the loop is not behind, a request starts at once; and as long
- * as `pace` says that requests cost less than 0.5 ms and that there is time for them, all start as they come.
+ * as `pace` says that requests cost less than 0.5 ms and that there is time for them, they start as they come, for up to 50 ms of a turn.
  *
  * @category models
  * @since 0.1.0
@@ -173,13 +170,14 @@ export class Admission {
         this.#publish()
       }
     )
-    const held = () => this.#queue
-    this.#probes = options.pace && new Probes(options.pace, held, () => this.#pump())
+    const retry = () => {
+      this.#publish()
+      this.#pump()
+    }
+    this.#probes = options.pace && new Probes(options.pace, () => this.#queue, retry)
   }
 
-  /**
-   * Turns away those who have waited too long, and probes the event loop. Forked once, by the owner of the door, whose scope ends it.
-   */
+  /** Turns away those who have waited too long, and probes the loop. Forked once, by the owner of the door, whose scope ends it. */
   get expire(): Effect.Effect<never> {
     const watching = this.#budget?.watch(() => this.#pump()) ?? Effect.never
     return Effect.raceAllFirst([this.#alarm.run, this.#probes?.run ?? Effect.never, watching])
@@ -230,7 +228,8 @@ export class Admission {
     }
     // One that only waits for its turn, and will nearly always have a permit then, needs no place in the queue.
     const free = this.#budget?.free ?? this.#queue.limit - this.#queue.running
-    const needsPlace = bounded && this.#queue.queued >= free && !this.#queue.guarantees(partition)
+    const waitsForTurn = this.#queue.queued < free && this.#isInPace(now)
+    const needsPlace = bounded && !waitsForTurn && !this.#queue.guarantees(partition)
     const ticket = this.#queue.enqueue(visitor, now, classes.get(priority) ?? normal, partition, needsPlace)
     if (ticket.state !== "Waiting") {
       this.#refuse(visitor, "QueueFull", now)
@@ -246,6 +245,7 @@ export class Admission {
   /** Asks for a permit again after `pause`. Such a visitor is never refused, and comes before all that have not started yet. */
   resume(visitor: Visitor): Ticket | undefined {
     const now = this.#now()
+    this.#probes?.set(now)
     if (this.#isInPace(now) && this.#turn.hasTime(now) && this.#queue.tryAcquire(visitor.partition)) {
       this.#admit(visitor, now)
       return undefined
@@ -303,7 +303,9 @@ export class Admission {
 
   /** As it comes: in pace, and in its turn unless requests cost so little that to read the others first would cost as much. */
   #mayStart(now: number): boolean {
-    return this.#isInPace(now) && ((this.#pace?.cost ?? Infinity) < cheap || this.#turn.mayStart(now))
+    return (
+      this.#isInPace(now) && (this.#pace?.isCheap === true ? this.#turn.mayStartCheap(now) : this.#turn.mayStart(now))
+    )
   }
 
   #isInPace(now: number): boolean {
@@ -329,7 +331,9 @@ export class Admission {
   #publish(): void {
     if (this.#budget === undefined) return
     const { readmitting, waitingSince } = this.#queue
-    const since = waitingSince === undefined || readmitting === 0 ? waitingSince : this.#resumingSince()
+    const first = waitingSince === undefined || readmitting === 0 ? waitingSince : this.#resumingSince()
+    // What waits for the pace of this loop takes no permit that others could have.
+    const since = first === undefined || this.#isInPace(this.#now()) ? first : undefined
     if (since === this.#published) return
     this.#published = since
     if (this.#budget.publish(since)) this.#pump()
@@ -343,8 +347,9 @@ export class Admission {
 
   /** Starts those who wait when all that has arrived is read: each in a callback of its own, with what it does at once behind it. */
   #pump(): void {
-    if (this.#pending > 0) return
-    this.#pending = Math.min(maxBatch, this.#queue.queued)
+    const { queued } = this.#queue
+    if (this.#pending > 0 || queued === 0) return
+    this.#pending = this.#isInPace(this.#now()) ? Math.min(maxBatch, queued) : 1
     for (let i = 0; i < this.#pending; i++) this.#defer(this.#runNext)
   }
 

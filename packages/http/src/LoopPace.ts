@@ -44,14 +44,19 @@ const minInside = 3
 /** Time of the loop that may be taken at once, in multiples of the target: by those who come when nobody waits, and by those who wait. */
 const [calm, busy] = [10, 0.5]
 
-/** Of the lateness: over so many milliseconds it is averaged, and by so many it takes the pace to 0 where requests take no time. */
-const [smoothing, softness] = [20, 100]
+/**
+ * Of the lateness: over so many milliseconds it is averaged, by so many it takes the pace to 0 where requests take no time, and the time of those
+ * which take longer than this says nothing of when it would be seen that the pace was changed.
+ */
+const [smoothing, softness, longHold] = [20, 100, 500]
 
 /** So many may start at once when nobody waits, whatever they cost: it may not be true any more. */
 const burst = 32
 
 /** The mean cost is that of about the last second; it is reckoned anew once in `period`, of no fewer than `minCount` requests. */
 const [memory, period, minCount] = [1000, 100, 8]
+
+const cheap = 0.5
 
 /** And that of so many which ended last counts if it is less: what was known in quiet times says little of a burst. */
 const fewCount = 16
@@ -63,13 +68,14 @@ const fewCount = 16
  *
  * A token bucket of milliseconds. It fills as time goes by: with 1 ms a millisecond while the loop is no later than `target`, and with less the
  * later it is: how much less depends on how long requests are inside, since what is changed now is seen only after that (nothing from 100 ms and
- * twice that on). It holds half of `target`, and as long as nobody waits ten times `target`, or what 32 requests cost: a burst which the loop soon
- * has behind it starts as it comes. A start takes the cost of a request, and a handler is started whenever there is any time left, or fewer than
- * 3 are inside.
+ * twice that on; of those that take long, 500 ms count). It holds half of `target`, and as long as nobody waits ten times `target`, or what 32 requests cost: a burst which the loop soon
+ * has behind it starts as it comes. A start takes the price of a request, and a handler is started whenever there is any time left, or fewer than
+ * 3 are inside, which leaves no debt.
  *
- * The cost is the time that the loop was busy while there were requests, by how many it served: the mean of about the last second with requests
- * (what was longer ago weighs less by a factor of e a second), or that of the 16 that ended last where it is less. Of fewer than 8 requests there
- * is none, and no pace. Whatever else burdens the loop makes requests dearer, and the pace slower.
+ * The cost is the time that the loop was busy while there were requests, by how many ended: the mean of about the last second with requests (what
+ * was longer ago weighs less by a factor of e a second). The price is that, or what the 16 that ended last cost where it is less. Of fewer than
+ * 8 requests there is none, and no pace. Whatever else burdens the loop makes requests dearer, and the pace slower. A response that computes as
+ * it is streamed does so when its handler has ended: the pace does not see how many do.
  *
  * It is not thread-safe, and belongs to the event loop on which it is made. All operations are O(1).
  *
@@ -85,7 +91,6 @@ export class LoopPace {
   #probedAt = 0
   #elapsed = 0
   #busyAt = 0
-  #started = 0
   #ended = 0
   #busyTime = 0
   #cost: number | undefined = undefined
@@ -100,9 +105,19 @@ export class LoopPace {
     this.#left = calm * options.target
   }
 
-  /** The time that the event loop is busy for a request, in milliseconds; `undefined` where too few are known. */
+  /** The time that the event loop was busy for a request, in milliseconds: the mean. `undefined` where too few are known. */
   get cost(): number | undefined {
+    return this.#cost
+  }
+
+  /** What a start takes, in milliseconds: the cost, or that of those which ended last, where it is less. `undefined` as `cost`. */
+  get price(): number | undefined {
     return this.#cost === undefined ? undefined : Math.min(this.#cost, this.#costLately)
+  }
+
+  /** Whether requests cost so little, less than 0.5 ms, that to read others before one is started would cost as much. */
+  get isCheap(): boolean {
+    return this.#cost !== undefined && Math.min(this.#cost, this.#costLately) < cheap
   }
 
   /** Whether one more may be started, with so many inside, and some waiting or not. */
@@ -114,14 +129,14 @@ export class LoopPace {
 
   /** One was started, or goes on after `paused`. */
   started(): void {
-    this.#started++
-    this.#left -= this.cost ?? 0
+    const price = this.price ?? 0
+    // Those that may always be inside leave no debt behind which others would have to pay.
+    this.#left = Math.max(this.#left - price, -price)
   }
 
   /** One that was started waits for its client, and is started again later. */
   paused(): void {
-    this.#started--
-    this.#left += this.cost ?? 0
+    this.#left += this.price ?? 0
   }
 
   /** One has come to its end. */
@@ -132,7 +147,8 @@ export class LoopPace {
 
   /** Probes begin, after a time in which nobody was inside and nobody waited. */
   begin(now: number): void {
-    this.#left = calm * this.#options.target
+    this.#costLately = Infinity
+    this.#left = this.#most(false)
     this.#filledAt = this.#probedAt = now
     this.#busyAt = this.#options.busyTime()
     this.#late = 0
@@ -146,35 +162,37 @@ export class LoopPace {
     this.#probedAt = now
     this.#late += Math.min(1, gap / smoothing) * (late - this.#late)
     const excess = Math.max(0, this.#late - this.#options.target)
-    this.#pace = Math.max(0, 1 - excess / (softness + 2 * meanHold))
+    this.#pace = Math.max(0, 1 - excess / (softness + 2 * Math.min(meanHold, longHold)))
     const busyAt = this.#options.busyTime()
     this.#busyTime += busyAt - this.#busyAt
     this.#busyLately += busyAt - this.#busyAt
     this.#busyAt = busyAt
-    if (this.#lately >= fewCount) {
-      this.#costLately = this.#busyLately / this.#lately
-      this.#lately = this.#busyLately = 0
-    }
     this.#elapsed += gap
+    if (this.#lately >= fewCount) this.#reckonLately()
     if (this.#elapsed >= period) this.#reckon()
   }
 
   #fill(now: number, isWaiting: boolean): void {
-    const { target } = this.#options
-    const full = isWaiting ? busy * target : Math.max(calm * target, burst * (this.cost ?? 0))
     const filled = this.#left + this.#pace * (now - this.#filledAt)
     // What there is beyond that was there before somebody waited.
-    this.#left = Math.max(this.#left, Math.min(full, filled))
+    this.#left = Math.max(this.#left, Math.min(this.#most(isWaiting), filled))
     this.#filledAt = now
   }
 
+  #most(isWaiting: boolean): number {
+    const { target } = this.#options
+    return isWaiting ? busy * target : Math.max(calm * target, burst * (this.price ?? 0))
+  }
+
+  #reckonLately(): void {
+    this.#costLately = this.#busyLately / this.#lately
+    this.#lately = this.#busyLately = 0
+  }
+
   #reckon(): void {
-    // Of those that were started but have not ended the loop has only begun to know the cost.
-    const count = Math.max(this.#started, this.#ended)
-    this.#cost = count < minCount ? undefined : this.#busyTime / count
+    this.#cost = this.#ended < minCount ? undefined : this.#busyTime / this.#ended
     const kept = Math.exp(-this.#elapsed / memory)
     this.#busyTime *= kept
-    this.#started *= kept
     this.#ended *= kept
     this.#elapsed = 0
   }

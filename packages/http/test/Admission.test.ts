@@ -303,11 +303,36 @@ describe("Admission", () => {
     })
   )
 
+  it.effect("starts one that waits for the pace as soon as there is time for it, though nobody comes or leaves", () =>
+    Effect.gen(function* () {
+      let busy = 0
+      const pace = LoopPace.make({ target: 20, busyTime: () => busy })
+      const { door, guest, log, time, turn } = setUp({ maxConcurrent: 9, maxQueued: 9, pace })
+      yield* Effect.forkChild(door.expire)
+      const pass = Effect.fnUntraced(function* () {
+        time.now += 10
+        yield* TestClock.adjust(10)
+        turn(2)
+      })
+      for (const name of ["a", "b", "c"]) door.enter(guest(name))
+      turn(2)
+      for (let i = 0; i < 10; i++) pace.ended()
+      for (busy = 500; time.now < 110;) yield* pass()
+      assert.strictEqual(pace.cost, 50)
+      while (pace.mayStart(time.now, 3, true)) pace.started()
+      door.enter(guest("d"))
+      turn(2)
+      assert.deepStrictEqual(log, ["a admitted", "b admitted", "c admitted"])
+      while (log.length < 4 && time.now < 1000) yield* pass()
+      assert.strictEqual(log[3], "d admitted")
+    })
+  )
+
   it("starts as they come those that cost less than half a millisecond, while there is time for them", () => {
     const startedAtOnce = (cost: number | undefined) => {
       let busy = 0
       const pace = LoopPace.make({ target: 20, busyTime: () => busy })
-      const { door, log, time } = setUp({ maxConcurrent: 9999, maxQueued: 9999, pace })
+      const { door, log, time, turn } = setUp({ maxConcurrent: 9999, maxQueued: 9999, pace })
       class Light extends Guest {
         override admitted() {
           super.admitted()
@@ -321,15 +346,15 @@ describe("Admission", () => {
         pace.probe({ now: time.now + 100, late: 0, isWaiting: false, meanHold: 1 })
         time.now += 100
       }
+      turn()
       log.splice(0)
       for (let i = 0; i < 2000; i++) door.enter(new Light("light", log))
       return log.filter((line) => line === "light admitted").length
     }
-    // The first one is of the same turn, and has had a part of its 2 ms.
-    assert.strictEqual(startedAtOnce(undefined), 15)
-    assert.strictEqual(startedAtOnce(0.5), 0)
-    // 200 ms, and half of their cost passes meanwhile.
-    assert.closeTo(startedAtOnce(0.25), 1600, 10)
+    assert.strictEqual(startedAtOnce(undefined), 16)
+    assert.strictEqual(startedAtOnce(0.5), 16)
+    // They have 50 ms in a turn.
+    assert.closeTo(startedAtOnce(0.25), 400, 10)
   })
 
   it("sheds what waited for more than twice the target once the queue is late for an interval, and serves the newest", () => {

@@ -65,7 +65,8 @@ describe("LoopPace", () => {
     assert.strictEqual(pace.cost, 10)
     serve(20)
     pass(10, { busy: 1 })
-    assert.isBelow(pace.cost!, 5)
+    assert.isBelow(pace.price!, 5)
+    assert.isAbove(pace.cost!, 5)
   })
 
   it("counts no time in which nobody was there", () => {
@@ -113,6 +114,30 @@ describe("LoopPace", () => {
     assert.strictEqual(startedIn90(130, 0), 0)
   })
 
+  it("lets 32 start at once after a time without requests, whatever they cost before", () => {
+    const { burst, loop, pace, pass, serve } = setUp()
+    pass(90, { busy: 1 })
+    loop.busy += 400
+    serve(10)
+    pass(10, { busy: 1 })
+    assert.strictEqual(pace.cost, 50)
+    loop.now += 5000
+    pace.begin(loop.now)
+    assert.strictEqual(burst(false), 32)
+  })
+
+  it("makes nobody pay for those few that are started without asking", () => {
+    const { burst, pace, pass, serve } = setUp()
+    serve(10)
+    pass(100, { busy: 0.5 })
+    for (let i = 0; i < 1000; i++) {
+      assert.isTrue(pace.mayStart(100, 2, true))
+      pace.started()
+    }
+    pass(10, { isWaiting: true })
+    assert.strictEqual(burst(true), 1)
+  })
+
   it("gives the time of one back that waits for its client", () => {
     const { burst, pace, pass, serve } = setUp()
     serve(10)
@@ -150,7 +175,7 @@ describe("LoopPace, behind a door", () => {
       for (const multiple of [2, 5, 10]) {
         const seconds = overloaded(multiple, { waits, computes: 5, isPaced: true })
         // What is refused costs too: up to 200 of 2000 ms.
-        assert.isAbove(mean(seconds, ({ answered }) => answered) / 200, 0.65, `${multiple} times`)
+        assert.isAbove(mean(seconds, ({ answered }) => answered) / 200, 0.75, `${multiple} times`)
         assert.isBelow(p99(seconds), waits + 100, `${multiple} times`)
         assert.strictEqual(
           mean(seconds, ({ givenUp }) => givenUp),

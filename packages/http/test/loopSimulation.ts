@@ -96,8 +96,9 @@ class Loop {
   }
 
   #runTimers(): void {
+    const begunAt = this.now
+    while (this.#inside.length > 0 && this.#inside[0]!.dueAt <= begunAt) this.#end(this.#inside.shift()!)
     const { now } = this
-    while (this.#inside.length > 0 && this.#inside[0]!.dueAt <= now) this.#end(this.#inside.shift()!)
     if (now < this.#probeAt) return
     const { queued, running } = this.#door.stats
     this.#pace?.probe({ now, late: now - this.#probeAt, isWaiting: queued > 0, meanHold: this.#meanHold })

@@ -4,6 +4,9 @@
  */
 export const sliceMillis = 2
 
+/** The same, where handlers cost next to nothing: what is read meanwhile waits no longer in the queue of the kernel. */
+const cheapMillis = 50
+
 const notBegun = -1
 
 /**
@@ -23,6 +26,11 @@ export class Turn {
     this.#defer = defer
   }
 
+  /** Whether one that costs next to nothing may: for longer, since to read the others first would cost as much. */
+  mayStartCheap(now: number): boolean {
+    return this.hasTime(now, cheapMillis)
+  }
+
   /**
    * Whether a request may be started as it comes. Not while connections are accepted: what comes on them would be started one after the
    * other, one in a turn, and all that stand behind them in the kernel would wait unseen.
@@ -32,8 +40,8 @@ export class Turn {
   }
 
   /** Whether one more handler may be started in this turn. */
-  hasTime(now: number): boolean {
-    if (this.#begunAt !== notBegun) return now - this.#begunAt < sliceMillis
+  hasTime(now: number, slice: number = sliceMillis): boolean {
+    if (this.#begunAt !== notBegun) return now - this.#begunAt < slice
     this.#begunAt = now
     this.#defer(this.#end)
     return true
