@@ -19,7 +19,7 @@ import { without } from "./storage/admission.ts"
 import { ColumnsBuilder } from "./storage/columns.ts"
 import type { Columns } from "./storage/columns.ts"
 import { Storage } from "./storage/storage.ts"
-import type { StorageFailed } from "./storage/storage.ts"
+import type { Appended, StorageFailed } from "./storage/storage.ts"
 
 export interface Options {
   /**
@@ -38,6 +38,12 @@ export interface Options {
    */
   readonly commitInterval?: Duration.Input | undefined
 }
+
+/**
+ * Hears of a group that is on the disk: the events that were stored, and for each name how many its series has then, or 0 where none of the
+ * events is of this name.
+ */
+export type CommitListener = (columns: Columns, counts: Appended["counts"]) => void
 
 /** What goes into one transaction, and the news of it that its requests wait for: the rows that were refused. */
 class Group {
@@ -65,7 +71,7 @@ export class GroupCommit {
   readonly #interval: number
   readonly #arrived = Latch.makeUnsafe(false)
   readonly #idle = Latch.makeUnsafe(true)
-  readonly #listeners = new Set<(columns: Columns) => void>()
+  readonly #listeners = new Set<CommitListener>()
   #open = new Group()
   #committing = 0
   #stored = 0
@@ -118,7 +124,7 @@ export class GroupCommit {
   }
 
   /** Has a function told of each group that is on the disk, until the scope closes. */
-  onCommit(listener: (columns: Columns) => void) {
+  onCommit(listener: CommitListener) {
     const added = Effect.sync(() => this.#listeners.add(listener))
     return Effect.asVoid(Effect.acquireRelease(added, () => Effect.sync(() => this.#listeners.delete(listener))))
   }
@@ -139,13 +145,14 @@ export class GroupCommit {
     this.#shared = group.requests
     const outcome = yield* Effect.exit(this.#storage.append(columns))
     const seconds = ((yield* monotonicMillis) - this.#begun) / 1000
-    const stored = Exit.isSuccess(outcome) ? without(columns, outcome.value) : undefined
+    const stored = Exit.isSuccess(outcome) ? without(columns, outcome.value.refused) : undefined
     this.#measure(columns, stored, seconds)
     this.#committing = 0
     if (this.#open.columns.size === 0) this.#idle.openUnsafe()
-    yield* Deferred.done(group.committed, Exit.mapError(outcome, toUnavailable))
+    const answer = Exit.mapBoth(outcome, { onFailure: toUnavailable, onSuccess: ({ refused }) => refused })
+    yield* Deferred.done(group.committed, answer)
     yield* this.#log(outcome)
-    if (stored !== undefined) yield* this.#tell(stored)
+    if (Exit.isSuccess(outcome)) yield* this.#tell(stored!, outcome.value.counts)
   })
 
   #measure(columns: Columns, stored: Columns | undefined, seconds: number): void {
@@ -157,10 +164,10 @@ export class GroupCommit {
   }
 
   /** A listener that fails for a bug must not end the commits. */
-  #tell(columns: Columns) {
+  #tell(...committed: Parameters<CommitListener>) {
     return Effect.catchCause(
       Effect.sync(() => {
-        for (const listener of this.#listeners) listener(columns)
+        for (const listener of this.#listeners) listener(...committed)
       }),
       (cause) => Effect.logError("a listener of commits failed", cause)
     )

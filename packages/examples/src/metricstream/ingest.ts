@@ -11,7 +11,6 @@ import type * as Groups from "./groupCommit.ts"
 import * as metrics from "./metrics.ts"
 import { EventsRefused } from "./refusals.ts"
 import type { StorageUnavailable } from "./refusals.ts"
-import type { Columns } from "./storage/columns.ts"
 import type { Storage } from "./storage/storage.ts"
 
 export { EventsRefused, StorageUnavailable } from "./refusals.ts"
@@ -62,7 +61,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
 
   return {
     append,
-    onCommit: (listener: (columns: Columns) => void) => groups.onCommit(listener),
+    onCommit: (listener: Groups.CommitListener) => groups.onCommit(listener),
     stats: Effect.sync(() => groups.stats)
   }
 })
@@ -124,7 +123,7 @@ export class Ingest extends Context.Service<
      * Has a function told of each group that is on the disk, until the scope closes. It must return at once, and not change what it is given; if
      * it throws, that is logged.
      */
-    readonly onCommit: (listener: (columns: Columns) => void) => Effect.Effect<void, never, Scope.Scope>
+    readonly onCommit: (listener: Groups.CommitListener) => Effect.Effect<void, never, Scope.Scope>
     /** The events that this process has stored, and those that wait for their commit now. */
     readonly stats: Effect.Effect<{ readonly stored: number; readonly pending: number }>
   }

@@ -6,9 +6,9 @@ import { EventsRefused, Ingest, StorageUnavailable } from "@spillway/examples/me
 import type { Options } from "@spillway/examples/metricstream/ingest"
 import type { Columns } from "@spillway/examples/metricstream/storage/columns"
 import { Storage } from "@spillway/examples/metricstream/storage/storage"
-import type { StorageFailed } from "@spillway/examples/metricstream/storage/storage"
+import type { Appended, StorageFailed } from "@spillway/examples/metricstream/storage/storage"
 
-type Outcome = Effect.Effect<Uint32Array<ArrayBuffer>, typeof StorageFailed.Encoded>
+type Outcome = Effect.Effect<Appended, typeof StorageFailed.Encoded>
 
 /** A transaction that the test decides on. */
 interface Commit {
@@ -17,16 +17,17 @@ interface Commit {
   readonly finish: (outcome: Outcome) => Effect.Effect<void>
 }
 
-const succeeded: Outcome = Effect.succeed(new Uint32Array())
-/** Stored, but for the requests of these rows. */
-const without = (...rows: ReadonlyArray<number>): Outcome => Effect.succeed(Uint32Array.from(rows))
+/** Stored, but for the requests of these rows, so that the series has so many events. */
+const storedBut = (rows: ReadonlyArray<number>, count: number): Outcome =>
+  Effect.succeed({ refused: Uint32Array.from(rows), counts: Float64Array.of(count) })
+const succeeded = storedBut([], 1)
 const failed = (detail: string): Outcome => Effect.fail({ _tag: "StorageFailed", detail })
 
 /** An `Ingest` whose commits wait for the test. */
 const makeIngest = Effect.fnUntraced(function* (options: Options = {}) {
   const commits = yield* Queue.unbounded<Commit>()
   const append = Effect.fnUntraced(function* (columns: Columns) {
-    const outcome = yield* Deferred.make<Uint32Array<ArrayBuffer>, typeof StorageFailed.Encoded>()
+    const outcome = yield* Deferred.make<Appended, typeof StorageFailed.Encoded>()
     yield* Queue.offer(commits, {
       columns,
       values: [...columns.values],
@@ -200,8 +201,8 @@ describe("Ingest", () => {
   it.effect("refuses the batches whose series are too many, and acknowledges the others of their group", () =>
     Effect.gen(function* () {
       const { ingest, nextCommit } = yield* makeIngest({ maxSeries: 7 })
-      const told: Array<ReadonlyArray<number>> = []
-      yield* ingest.onCommit(({ values }) => told.push([...values]))
+      const told: Array<unknown> = []
+      yield* ingest.onCommit(({ names, values }, counts) => told.push([[...names], [...values], [...counts]]))
       yield* start(ingest.append([event(1)]))
       const commit = yield* nextCommit
       const batches = yield* Effect.forEach([[2], [3, 4], [5], [6, 7, 8]], (values) =>
@@ -210,7 +211,7 @@ describe("Ingest", () => {
       yield* commit.finish(succeeded)
       const { columns, finish } = yield* nextCommit
       assert.deepStrictEqual(columns.requests, Uint32Array.of(0, 1, 3, 4))
-      yield* finish(without(2, 4, 6))
+      yield* finish(storedBut([2, 4, 6], 3))
       const refused = (...indexes: ReadonlyArray<number>) =>
         Exit.fail(
           new EventsRefused({
@@ -226,7 +227,10 @@ describe("Ingest", () => {
         Exit.void,
         refused(0, 2)
       ])
-      assert.deepStrictEqual(told, [[1], [2, 5]])
+      assert.deepStrictEqual(told, [
+        [["a"], [1], [1]],
+        [["a"], [2, 5], [3]]
+      ])
       assert.deepStrictEqual(yield* ingest.stats, { stored: 3, pending: 0 })
     })
   )

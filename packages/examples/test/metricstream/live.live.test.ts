@@ -80,7 +80,7 @@ layer(Running.layer, { excludeTestServices: true })("GET /live", (it) => {
     })
   )
 
-  it.effect("counts what is stored, and says which series got it", () =>
+  it.effect("counts what is stored, and says which series got it and how much they have", () =>
     Effect.gen(function* () {
       const { url } = yield* Running
       const { next } = yield* view(`${url}/live`)
@@ -100,6 +100,9 @@ layer(Running.layer, { excludeTestServices: true })("GET /live", (it) => {
         ],
         more: false
       })
+      yield* post(url, { name: "live.a", value: 4, timestamp: 1_700_000_000_500 })
+      const { data: later } = yield* next("news")
+      assert.deepStrictEqual(later, { changes: [["live.a", 3, 1_700_000_000_500, 4]], more: false })
     })
   )
 

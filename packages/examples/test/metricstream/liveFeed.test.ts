@@ -230,24 +230,31 @@ describe("Watches", () => {
 describe("Changes", () => {
   const event = (name: string, value: number, timestamp: number) => ({ name, value, timestamp })
 
-  it("says of each series how many events it got, and the one with the latest timestamp", () => {
+  it("says of each series that got events how many it has, and the new one with the latest timestamp", () => {
     const changes = new Changes(10)
     assert.isUndefined(changes.take())
-    changes.add(toColumns([event("a", 1, 20), event("b", 2, 20), event("a", 3, 10)]))
-    changes.add(toColumns([event("a", 4, 20)]))
+    changes.add(toColumns([event("a", 1, 20), event("b", 2, 20), event("a", 3, 10)]), Float64Array.of(12, 7))
+    changes.add(toColumns([event("a", 4, 20)]), Float64Array.of(13))
     assert.deepStrictEqual(changes.take(), {
       changes: [
-        ["a", 3, 20, 4],
-        ["b", 1, 20, 2]
+        ["a", 13, 20, 4],
+        ["b", 7, 20, 2]
       ],
       more: false
     })
     assert.isUndefined(changes.take())
   })
 
+  it("says nothing of series whose events were refused", () => {
+    const changes = new Changes(1)
+    const { names, ...rows } = toColumns([event("b", 1, 1)])
+    changes.add({ ...rows, names: ["a", ...names], series: Uint32Array.of(1) }, Float64Array.of(0, 1))
+    assert.deepStrictEqual(changes.take(), { changes: [["b", 1, 1, 1]], more: false })
+  })
+
   it("names so many series at most, and says that there are more", () => {
     const changes = new Changes(2)
-    changes.add(toColumns(["a", "b", "c", "a"].map((name) => event(name, 1, 1))))
+    changes.add(toColumns(["a", "b", "c", "a"].map((name) => event(name, 1, 1))), Float64Array.of(2, 1, 1))
     assert.deepStrictEqual(changes.take(), {
       changes: [
         ["a", 2, 1, 1],
@@ -255,8 +262,8 @@ describe("Changes", () => {
       ],
       more: true
     })
-    changes.add(toColumns([event("c", 1, 1)]))
-    assert.deepStrictEqual(changes.take(), { changes: [["c", 1, 1, 1]], more: false })
+    changes.add(toColumns([event("c", 1, 1)]), Float64Array.of(2))
+    assert.deepStrictEqual(changes.take(), { changes: [["c", 2, 1, 1]], more: false })
   })
 })
 

@@ -7,6 +7,7 @@ import { EventParser } from "@spillway/examples/metricstream/page/browser/events
 import { History } from "@spillway/examples/metricstream/page/browser/history"
 import { scaled } from "@spillway/examples/metricstream/page/browser/keys"
 import { refusalOf } from "@spillway/examples/metricstream/page/browser/refusal"
+import { merge } from "@spillway/examples/metricstream/page/browser/row"
 import { reloadsFor } from "@spillway/examples/metricstream/page/browser/version"
 import { Effect } from "effect"
 
@@ -57,6 +58,33 @@ describe("History", () => {
     assert.deepStrictEqual(history.times, [1000, 2000, 3000, 4000])
     history.add([point(1500)])
     assert.deepStrictEqual(history.times, [1000, 1500])
+  })
+})
+
+describe("merge", () => {
+  const rowOf = () => ({ count: 7, time: 20, recent: [1, 2] })
+
+  it("changes nothing in a row that contains the events of the news already", () => {
+    const row = rowOf()
+    assert.isFalse(merge(row, ["a", 7, 20, 2]))
+    assert.isFalse(merge(row, ["a", 6, 10, 1]))
+    assert.deepStrictEqual(row, rowOf())
+  })
+
+  it("takes the count of newer news, and their value unless it is older than the latest", () => {
+    const row = rowOf()
+    assert.isFalse(merge(row, ["a", 8, 19, 3]))
+    assert.deepStrictEqual(row, { count: 8, time: 20, recent: [1, 2] })
+    assert.isTrue(merge(row, ["a", 10, 20, 4]))
+    assert.deepStrictEqual(row, { count: 10, time: 20, recent: [1, 2, 4] })
+    assert.isTrue(merge(row, ["a", 11, 21, 5]))
+    assert.deepStrictEqual(row, { count: 11, time: 21, recent: [1, 2, 4, 5] })
+  })
+
+  it("takes a later value also when the retention has made the count less", () => {
+    const row = rowOf()
+    assert.isTrue(merge(row, ["a", 3, 21, 5]))
+    assert.deepStrictEqual(row, { count: 7, time: 21, recent: [1, 2, 5] })
   })
 })
 

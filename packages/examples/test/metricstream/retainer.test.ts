@@ -76,6 +76,11 @@ describe("retainer", () => {
         retainAll({ keepFrom: 100 }).map(({ aged, more }) => [aged, more]),
         [[0, false]]
       )
+      const { counts } = append([
+        ["a", 300],
+        ["gone", 300]
+      ])
+      assert.deepStrictEqual(counts, Float64Array.of(2, 1))
     })
   )
 

@@ -92,7 +92,12 @@ describe("writer", () => {
       request("a")
       request("a", "b", "c", "c")
       request("b")
-      assert.deepStrictEqual(writer.append(builder.build()), Uint32Array.of(3, 4))
+      const columns = builder.build()
+      assert.deepStrictEqual(columns.names, ["a", "b", "c"])
+      assert.deepStrictEqual(writer.append(columns), {
+        refused: Uint32Array.of(3, 4),
+        counts: Float64Array.of(1, 1, 0)
+      })
       assert.deepStrictEqual(
         storedEvents(path).map(({ name, sequence }) => [name, sequence]),
         [
@@ -107,7 +112,7 @@ describe("writer", () => {
             { name: "a", value: 2 }
           ])
         ),
-        new Uint32Array()
+        { refused: new Uint32Array(), counts: Float64Array.of(2, 2) }
       )
     })
   )
@@ -118,7 +123,7 @@ describe("writer", () => {
       const writer = yield* writerOf(path)
       const at = (timestamp: number, value: number) => ({ name: "a", value, timestamp })
       writer.append(toColumns([at(3000, 1), at(1000, 2)]))
-      writer.append(toColumns([at(2000, 3)]))
+      assert.deepStrictEqual(writer.append(toColumns([at(2000, 3)])).counts, Float64Array.of(3))
       const reader = yield* readerOf(path)
       const summary = { name: "a", count: 3, lastValue: 1, lastTimestamp: 3000 }
       assert.deepStrictEqual(reader.list("", 10, 2), [{ ...summary, recent: Float64Array.of(3, 1) }])

@@ -3,7 +3,7 @@ import type { Columns } from "../storage/columns.ts"
 import type { Change, News } from "./figures.ts"
 
 interface Collected {
-  added: number
+  count: number
   timestamp: number
   value: number
 }
@@ -18,12 +18,12 @@ export class Changes {
     this.#max = max
   }
 
-  add({ names, series, timestamps, values }: Columns): void {
-    const collected = names.map((name) => this.#of(name))
+  /** Adds a group, and for each of its names how many events the series has since, or 0 if none in the group is of that name. */
+  add({ names, series, timestamps, values }: Columns, counts: Float64Array): void {
+    const collected = names.map((name, index) => this.#of(name, counts[index]!))
     for (let row = 0; row < values.length; row++) {
       const change = collected[series[row]!]
       if (change === undefined) continue
-      change.added++
       if (timestamps[row]! < change.timestamp) continue
       change.timestamp = timestamps[row]!
       change.value = values[row]!
@@ -33,9 +33,9 @@ export class Changes {
   /** What there is to tell, if anything. The next one begins from nothing. */
   take(): News | undefined {
     if (this.#collected.size === 0) return undefined
-    const changes = Array.from(this.#collected, ([name, { added, timestamp, value }]): Change => [
+    const changes = Array.from(this.#collected, ([name, { count, timestamp, value }]): Change => [
       name,
-      added,
+      count,
       timestamp,
       value
     ])
@@ -45,14 +45,18 @@ export class Changes {
     return news
   }
 
-  #of(name: string): Collected | undefined {
+  #of(name: string, count: number): Collected | undefined {
+    if (count === 0) return undefined
     let change = this.#collected.get(name)
-    if (change !== undefined) return change
+    if (change !== undefined) {
+      change.count = count
+      return change
+    }
     if (this.#collected.size >= this.#max) {
       this.#more = true
       return undefined
     }
-    change = { added: 0, timestamp: -Infinity, value: 0 }
+    change = { count, timestamp: -Infinity, value: 0 }
     this.#collected.set(name, change)
     return change
   }

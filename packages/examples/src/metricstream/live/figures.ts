@@ -62,8 +62,12 @@ export interface Hello {
   readonly now: number
 }
 
-/** A series that got events: its name, how many, and of the one with the latest timestamp that timestamp and the value. */
-export type Change = readonly [name: string, added: number, timestamp: number, value: number]
+/**
+ * A series that got events: its name, how many it has now, and of the new one with the latest timestamp that timestamp and the value.
+ *
+ * Not how many it got: who hears of it may know of some of them already.
+ */
+export type Change = readonly [name: string, count: number, timestamp: number, value: number]
 
 /** What changed in a second. With `more` there were too many to name. */
 export interface News {

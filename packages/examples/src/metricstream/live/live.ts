@@ -150,9 +150,9 @@ const keepUp = Effect.fnUntraced(function* ({ feed, watches }: Sources, measure:
   const drain = yield* Drain
   const ingest = yield* Ingest
   const changes = new Changes(limits.changes)
-  yield* ingest.onCommit((columns) => {
+  yield* ingest.onCommit((columns, counts) => {
     if (feed.size === 0) return
-    changes.add(columns)
+    changes.add(columns, counts)
     watches.changed(columns.names)
   })
   const tick = Effect.map(measure, (point) => {

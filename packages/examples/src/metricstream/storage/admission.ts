@@ -50,7 +50,7 @@ export const without = (columns: Columns, refused: Uint32Array): Columns => {
   return only(columns, keep)
 }
 
-/** The rows of which `keep` is 1. They no longer belong to requests. */
+/** The rows of which `keep` is 1. They no longer belong to requests. The names stay in their places: what is known of each goes by these. */
 export const only = (columns: Columns, keep: Uint8Array): Columns => {
   const isKept = (_: number, row: number) => keep[row] === 1
   return {

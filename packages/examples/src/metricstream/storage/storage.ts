@@ -35,14 +35,21 @@ export const Retained = Schema.Struct({
   walBytes: Schema.Number
 })
 
+/** What became of a group: the `Appended` of `writer.ts`. */
+export const Appended = Schema.Struct({
+  refused: Schema.instanceOf(Uint32Array),
+  counts: Schema.instanceOf(Float64Array)
+})
+export type Appended = typeof Appended.Type
+
 export const StorageTasks = RpcGroup.make(
   /**
-   * Stores the events of all requests in one transaction, or none; except for requests that would make too many series: of these the rows
-   * are returned whose series are too many.
+   * Stores the events of all requests in one transaction, or none; except for requests that would make too many series, of which it stores
+   * nothing.
    */
   Rpc.make("append", {
     payload: Columns.fields,
-    success: Schema.instanceOf(Uint32Array),
+    success: Appended,
     error: StorageFailed
   }).annotate(
     // Typed arrays and strings, which we have made ourselves.

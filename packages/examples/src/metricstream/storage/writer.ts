@@ -10,13 +10,21 @@ import type { Retainer } from "./retainer.ts"
 import { migrate } from "./schema.ts"
 import { busyTimeout, transaction } from "./transaction.ts"
 
+/** What became of a group. */
+export interface Appended {
+  /** Of the requests of which nothing was stored, in ascending order, the rows whose series are too many. */
+  readonly refused: Uint32Array<ArrayBuffer>
+  /** For each name of the columns how many events its series has now, or 0 if none of its rows was stored. */
+  readonly counts: Float64Array<ArrayBuffer>
+}
+
 /** The one connection that writes. */
 export interface Writer extends Retainer {
   /**
    * Stores in one transaction the events of all requests, except for requests that would make more series than there may be: of these
-   * it stores nothing, and returns the rows whose series are too many. When it returns, the others are on the disk.
+   * it stores nothing. When it returns, the others are on the disk.
    */
-  readonly append: (columns: Columns) => Uint32Array<ArrayBuffer>
+  readonly append: (columns: Columns) => Appended
   /** Throws if the database cannot be locked for writing, or the disk has no room for events. */
   readonly probe: () => void
   /** Moves the write-ahead log into the database and closes it. */
@@ -85,14 +93,12 @@ const makeAppender = (db: DatabaseSync, maxSeries: number): Writer["append"] => 
   const appendAdmitted = (columns: Columns, room: number) =>
     transaction(db, () => {
       const admitted = admit(columns, (name) => isKnown.get(name) !== undefined, room)
-      insertRows(admitted.columns)
-      return admitted.refused
+      return { refused: admitted.refused, counts: insertRows(admitted.columns) }
     })
 
   return (columns) => {
     try {
-      transaction(db, () => insertRows(columns))
-      return none
+      return { refused: none, counts: transaction(db, () => insertRows(columns)) }
     } catch (error) {
       if (error instanceof TooManySeries) return appendAdmitted(columns, error.room)
       throw error
@@ -105,17 +111,22 @@ interface Series {
   readonly id: number
   /** How many events it has had, these included. */
   readonly stored: number
+  /** How many of them are there. */
+  readonly count: number
   /** The timestamp of its earliest event so far. */
   readonly first: number
 }
 
-/** Writes rows within a transaction. Throws `TooManySeries`, to undo the transaction, if they need more series than there may be. */
+/**
+ * Writes rows within a transaction, and says how many events the series of each name has then. Throws `TooManySeries`, to undo the
+ * transaction, if they need more series than there may be.
+ */
 const makeInserter = (db: DatabaseSync, maxSeries: number) => {
   const writeSeries = makeSeriesWriter(db, maxSeries)
   const insertEvent = db.prepare(
     "INSERT INTO events (series_id, timestamp, sequence, value, tags) VALUES (?, ?, ?, ?, ?)"
   )
-  return (columns: Columns): void => {
+  return (columns: Columns): Appended["counts"] => {
     const { series, tagSets, tags, timestamps, values } = columns
     const totals = summarize(columns)
     const rows = writeSeries(columns, totals)
@@ -125,6 +136,7 @@ const makeInserter = (db: DatabaseSync, maxSeries: number) => {
       const { id } = rows[index]!
       insertEvent.run(id, timestamps[row]!, ++sequences[index]!, values[row]!, tagSets[tags[row]!] ?? null)
     }
+    return Float64Array.from(rows, (row) => row?.count ?? 0)
   }
 }
 
@@ -135,9 +147,9 @@ const seriesStatements = {
        count = count + ?2,
        last_value = iif(?4 >= last_timestamp, ?3, last_value),
        last_timestamp = max(?4, last_timestamp)
-     WHERE name = ?1 RETURNING id, stored, first_timestamp AS first`,
+     WHERE name = ?1 RETURNING id, stored, count, first_timestamp AS first`,
   insert: `INSERT INTO series (name, stored, count, last_value, last_timestamp, first_timestamp) VALUES (?1, ?2, ?2, ?3, ?4, ?5)
-     RETURNING id, stored, first_timestamp AS first`
+     RETURNING id, stored, count, first_timestamp AS first`
 } as const
 
 /** Writes the series of rows, and says what is then known of each name that has rows. */

@@ -2,7 +2,7 @@
  * The list of series, and the search in it. Its rows are rendered by the server, in one place and escaped there; here their numbers are kept up
  * to date, and the list is fetched again when other series belong in it.
  */
-import type { News } from "../../live/figures.ts"
+import type { Change, News } from "../../live/figures.ts"
 import { toHref } from "../address.ts"
 import type { Address } from "../address.ts"
 import { formatAge, formatCount, formatValue, sparkline } from "../format.ts"
@@ -11,16 +11,15 @@ import { announce } from "./announcer.ts"
 import { find, findAll, setText } from "./elements.ts"
 import { refusalOf } from "./refusal.ts"
 import type { Refusal } from "./refusal.ts"
+import { merge } from "./row.ts"
+import type { Numbers } from "./row.ts"
 
 /** How long after a key the search begins, and the shortest time between two looks for new series, in milliseconds. */
 const [searchPause, refreshPause] = [150, 3000]
 
-interface Row {
+interface Row extends Numbers {
   readonly name: string
   readonly element: HTMLAnchorElement
-  readonly recent: Array<number>
-  count: number
-  time: number
 }
 
 export interface ListOptions {
@@ -88,9 +87,10 @@ export class SeriesList {
   news({ changes, more }: News): void {
     // Where there is no room for more rows, those of other names change nothing.
     let isKnown = !more || this.#isFull
-    for (const [name, added, timestamp, value] of changes) {
+    for (const change of changes) {
+      const [name] = change
       const row = this.#rows.get(name)
-      if (row !== undefined) update(row, added, timestamp, value)
+      if (row !== undefined) update(row, change)
       else if (this.#wouldList(name)) isKnown = false
     }
     if (!isKnown) this.#later()
@@ -225,14 +225,11 @@ const toRow = (element: HTMLAnchorElement): Row => ({
     .map(Number)
 })
 
-const update = (row: Row, added: number, timestamp: number, value: number): void => {
+const update = (row: Row, change: Change): void => {
   const { element, name, recent } = row
-  row.count += added
+  const isLatest = merge(row, change)
   setText(find(".count", HTMLElement, element), formatCount(row.count))
-  if (timestamp < row.time) return
-  row.time = timestamp
-  recent.push(value)
-  if (recent.length > limits.recent) recent.shift()
-  setText(find(".value", HTMLElement, element), formatValue(name, value))
+  if (!isLatest) return
+  setText(find(".value", HTMLElement, element), formatValue(name, recent.at(-1)!))
   find(".spark path", SVGElement, element).setAttribute("d", sparkline(recent))
 }
