@@ -116,10 +116,10 @@ describe("Admission, at the door of a server", () => {
         })
       )
       yield* Effect.forEach(Array.from({ length: 1000 }), () => abort, { concurrency: 40 })
-      const { running } = yield* until(server, (stats) => stats.running === 0 && stats.queued === 0)
-      assert.deepStrictEqual([running, inside], [0, 0])
+      // Connections may still stand in the kernel: what came of them is over when one behind them is answered, and nobody is inside.
+      yield* soon(Effect.repeat(get(server.url("/")), { until: ({ status }) => status === 200 }))
+      yield* until(server, ({ queued, running }) => running === 0 && queued === 0 && inside === 0)
       assert.isTrue(most > 1 && most <= 10, `${most} inside at once`)
-      assert.strictEqual((yield* get(server.url("/"))).status, 200)
     })
   )
 
