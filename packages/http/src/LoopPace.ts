@@ -56,9 +56,10 @@ const burst = 32
 /** The mean cost is that of about the last second; it is reckoned anew once in `period`, of no fewer than `minCount` requests. */
 const [memory, period, minCount] = [1000, 100, 8]
 
+/** What costs less than so many milliseconds is cheap: see `isCheap`. */
 const cheap = 0.5
 
-/** And that of so many which ended last counts if it is less: what was known in quiet times says little of a burst. */
+/** What so many that ended last have cost counts if it is less than the mean: what was known in quiet times says little of a burst. */
 const fewCount = 16
 
 /**
@@ -68,8 +69,8 @@ const fewCount = 16
  *
  * A token bucket of milliseconds. It fills as time goes by: with 1 ms a millisecond while the loop is no later than `target`, and with less the
  * later it is: how much less depends on how long requests are inside, since what is changed now is seen only after that (nothing from 100 ms and
- * twice that on; of those that take long, 500 ms count). It holds half of `target`, and as long as nobody waits ten times `target`, or what 32 requests cost: a burst which the loop soon
- * has behind it starts as it comes. A start takes the price of a request, and a handler is started whenever there is any time left, or fewer than
+ * twice that on; of those that take long, 500 ms count). It holds half of `target`, and as long as nobody waits ten times `target`, or what 32
+ * requests cost: a burst which the loop soon has behind it starts as it comes. A start takes the price of a request, and a handler is started whenever there is any time left, or fewer than
  * 3 are inside, which leaves no debt.
  *
  * The cost is the time that the loop was busy while there were requests, by how many ended: the mean of about the last second with requests (what

@@ -26,7 +26,7 @@ export class Turn {
     this.#defer = defer
   }
 
-  /** Whether one that costs next to nothing may: for longer, since to read the others first would cost as much. */
+  /** Whether a request that costs next to nothing may be started as it comes: for longer than others, since to read the others first would cost as much. */
   mayStartCheap(now: number): boolean {
     return this.hasTime(now, cheapMillis)
   }
