@@ -97,20 +97,25 @@ describe("EventLoop", () => {
     )
   )
 
-  it.live("does not lay a callback of node at the door of the fiber before it", () =>
+  it.live("does not lay a callback of node at the door of the fiber before it, nor of the next", () =>
     watched(({ blocks }) =>
       Effect.gen(function* () {
         const runFork = Effect.runForkWith(yield* Effect.context<never>())
         const callback = Effect.callback<void>((resume) => {
           setTimeout(() => {
             spin(long)
-            runFork(Effect.withSpan(Effect.void, "next"))
+            runFork(
+              Effect.withSpan(
+                Effect.sync(() => spin(5)),
+                "next"
+              )
+            )
             setTimeout(() => resume(Effect.void), 1)
           }, 1)
         })
         yield* Effect.withSpan(Effect.andThen(turn, callback), "innocent")
-        const { route, span } = yield* nextBlock(blocks)
-        assert.deepStrictEqual([route, span], [undefined, undefined])
+        const { route, shared, span } = yield* nextBlock(blocks)
+        assert.deepStrictEqual([route, span, shared], [undefined, undefined, false])
       })
     )
   )

@@ -14,7 +14,7 @@ class RouteContext extends Context.Service<
 
 type Route = RouteContext["Service"]["route"]
 
-/** Who ran longest while the loop was silent. */
+/** Who ran longest while the loop was silent: a label or a context, and neither where a plain callback of node ran for most of the time. */
 export interface Suspect {
   readonly label: string | undefined
   readonly context: Context.Context<never> | undefined
@@ -57,8 +57,11 @@ export class Witness implements Scheduler {
   #known: Context.Context<never> | undefined = undefined
   #knownId = 0
   #suspect: Suspect | undefined = undefined
+  /** How long something that is not known ran without a break, at most. */
+  #unknownHeld = 0
+  #turnedAt = performance.now()
   /** Since when what runs has been running, at most, and since when in its present context. Kept only while the loop is silent. */
-  #since = performance.now()
+  #since = this.#turnedAt
   #contextSince = this.#since
   /** The context in which what runs has been longest, and how long: its last one may be the one after its span has ended. */
   #longest: Context.Context<never> | undefined = undefined
@@ -99,10 +102,13 @@ export class Witness implements Scheduler {
     return previous
   }
 
-  /** The loop has turned: gives who ran longest since it did so before, if anybody is known and it was silent, and begins anew. */
+  /** The loop has turned: gives who ran longest since it did so before, if it was silent, and begins anew. */
   turned(now: number): Suspect | undefined {
-    const suspect = this.#suspect
+    const isUnknown = 2 * this.#unknownHeld > now - this.#turnedAt
+    const suspect = isUnknown ? { label: undefined, context: undefined, held: this.#unknownHeld } : this.#suspect
     this.#suspect = undefined
+    this.#unknownHeld = 0
+    this.#turnedAt = now
     this.#known = undefined
     this.#begin(now)
     return suspect
@@ -153,7 +159,8 @@ export class Witness implements Scheduler {
     this.#weigh(now)
     const label = this.#labels[this.#cells[Cell.Label]!]
     const held = now - this.#since
-    if (held > (this.#suspect?.held ?? 0) && (this.#longest !== undefined || label !== "")) {
+    if (this.#longest === undefined && label === "") this.#unknownHeld = Math.max(this.#unknownHeld, held)
+    else if (held > (this.#suspect?.held ?? 0)) {
       this.#suspect = { label: label === "" ? undefined : label, context: this.#longest, held }
     }
     this.#begin(now)
