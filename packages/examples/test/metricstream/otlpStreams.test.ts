@@ -190,14 +190,23 @@ describe("Streams", () => {
     assert.strictEqual(add(1_000_020, 7, { key: "d", source: "d", start: 1_000_010 }), 7)
   })
 
-  it("takes the first of too many open requests for stored", () => {
-    const streams = makeStreams({ maxOpen: 1 })
+  it("takes the first of too many open requests for stored, whether there are many or they change much", () => {
     const [start, time] = [BigInt(nanos(1)), BigInt(nanos(10))]
-    streams.open(1, now)
-    streams.advance(1, { key: "a", source: "s", start, time, isFirstHand: true, totals: totals(5) })
-    streams.open(2, now)
-    streams.revert(1)
-    assert.strictEqual(streams.size, 1)
+    const point = (key: string) => ({ key, source: "s", start, time, isFirstHand: true, totals: totals(5) })
+    // A request and a point in it weigh 33.
+    const change = (changes: ReadonlyArray<number>) => {
+      const streams = makeStreams({ maxOpen: 70 })
+      changes.forEach((count, request) => {
+        streams.open(request, now)
+        for (let i = 0; i < count; i++) streams.advance(request, point(`${request}.${i}`))
+      })
+      changes.forEach((_, request) => streams.revert(request))
+      return streams.size
+    }
+    assert.strictEqual(change([1, 1]), 0)
+    assert.strictEqual(change([1, 0, 0, 0]), 1)
+    assert.strictEqual(change([1, 3]), 1)
+    assert.strictEqual(change([2, 4, 1]), 6)
   })
 
   const Report = Schema.Struct({

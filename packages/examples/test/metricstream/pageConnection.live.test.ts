@@ -123,6 +123,32 @@ describe.skipIf(hasNoBrowser)("the connection of the live page", () => {
       })
     )
 
+    for (const part of ["page/browser/main.ts", "page/browser/chart.ts", "page/layout.css"]) {
+      it.effect(`loads itself again if ${part} did not come`, () =>
+        Effect.gen(function* () {
+          const { browser, url } = yield* Running
+          const loadedAgain = Promise.withResolvers<void>()
+          let loads = 0
+          const { page } = yield* open(browser, url, {}, async (page) => {
+            page.on("load", () => ++loads === 2 && loadedAgain.resolve())
+            await page.route(`**/assets/*/${part}`, (route) =>
+              loads === 0 ? route.fulfill({ status: 503, headers: { "retry-after": "1" } }) : route.continue()
+            )
+          })
+          // Without a style it lives all the same until then.
+          if (part.endsWith(".ts")) yield* textIs(page, "#status", /^A part of the page did not come; trying again…$/)
+          // Nothing is asked of the page while it is replaced.
+          yield* Effect.timeout(
+            Effect.promise(() => loadedAgain.promise),
+            "15 seconds"
+          )
+          yield* textIs(page, '[data-figure="answered"]', /\d/)
+          yield* isLive(page)
+          assert.strictEqual(loads, 2)
+        })
+      )
+    }
+
     it.effect("loads itself again for a server of another version, but once, and then says that it may be wrong", () =>
       Effect.gen(function* () {
         const { browser, url } = yield* Running

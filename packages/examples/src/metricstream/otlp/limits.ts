@@ -27,8 +27,8 @@ export const limits = {
    * counters, or 100,000 histograms.
    */
   streamNumbers: 4 * 2 ** 20,
-  /** Requests of which it is remembered what they changed in that table, until they are known to be stored or not. */
-  openRequests: 1024,
+  /** Numbers that are remembered of what requests changed in that table, until they are known to be stored or not: 16 MiB. */
+  openNumbers: 2 * 2 ** 20,
   /** Reasons for rejected points that one answer gives. */
   reasons: 5,
   /** Characters of a name that a message quotes. */

@@ -14,7 +14,7 @@ export const makeReader = (events: EventLimits, now: number): Handlers<typeof Ot
   const streams = new Streams({
     began: toNanos(now),
     maxNumbers: limits.streamNumbers,
-    maxOpen: limits.openRequests
+    maxOpen: limits.openNumbers
   })
   return {
     read: ({ body, encoding, format, isFromSdk, now, outcomes, request }, { fail, transfer }) => {

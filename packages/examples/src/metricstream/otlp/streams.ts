@@ -65,11 +65,17 @@ export interface Options {
   readonly began: Integer
   /** How many numbers may be held. */
   readonly maxNumbers: number
-  /** How many requests may be open: of more, the first are taken for stored. */
+  /** How many numbers of open requests may be held: of more, the first requests are taken for stored. */
   readonly maxOpen: number
 }
 
-/** What a state weighs beside its numbers: its key and the objects, in numbers. */
+/** A request of which it is not known whether it is stored. */
+interface Open {
+  readonly changes: Array<Change>
+  weight: number
+}
+
+/** What a state, or an open request, weighs beside its numbers: its key and the objects, in numbers. */
 const overhead = 16
 
 const weightOf = ({ totals: { distribution, numbers } }: State): number =>
@@ -81,8 +87,9 @@ export class Streams {
   readonly #maxOpen: number
   /** In the order of their last points. */
   readonly #states = new Map<string, State>()
-  /** What each request has changed of which it is not known whether it is stored. */
-  readonly #open = new Map<number, Array<Change>>()
+  /** In the order in which they came. */
+  readonly #open = new Map<number, Open>()
+  #openWeight = 0
   /** When a source was last stored from. Each has a stream in the table. */
   readonly #sources = new Map<string, Integer>()
   #weight = 0
@@ -104,8 +111,8 @@ export class Streams {
   /** Begins a request, which came at that time. Its number must be new. */
   open(request: number, now: Integer): void {
     this.#now = now
-    this.#open.set(request, [])
-    if (this.#open.size > this.#maxOpen) this.settle(this.#open.keys().next().value!)
+    this.#open.set(request, { changes: [], weight: 0 })
+    this.#weighOpen(request, overhead)
   }
 
   /** What a point of a request adds to what its stream has counted; `undefined` if that cannot be known, or is nothing. */
@@ -116,21 +123,21 @@ export class Streams {
     const added = before === undefined ? this.#first(point) : this.#next(before, after)
     if (added === "late") return undefined
     this.#set(key, after)
-    this.#open.get(request)?.push({ key, before, after, added })
+    this.#open.get(request)?.changes.push({ key, before, after, added })
+    this.#weighOpen(request, weightOf(after) + (before === undefined ? 0 : weightOf(before)))
     return added
   }
 
   /** Ends a request that was stored: its sources are known from then on, but for those whose streams were forgotten meanwhile. */
   settle(request: number): void {
-    for (const { after, key } of this.#open.get(request) ?? []) {
+    for (const { after, key } of this.#close(request)) {
       if (this.#states.has(key)) this.#sources.set(after.source, after.time)
     }
-    this.#open.delete(request)
   }
 
   /** Ends a request that was not stored: takes back what it counted. One that is not open is left as it is. */
   revert(request: number): void {
-    for (const { added, after, before, key } of this.#open.get(request)?.toReversed() ?? []) {
+    for (const { added, after, before, key } of this.#close(request).toReversed()) {
       const state = this.#states.get(key)
       if (state === after) this.#set(key, before)
       else if (state !== undefined && added !== undefined) {
@@ -139,7 +146,23 @@ export class Streams {
         this.#set(key, { ...state, totals: { ...state.totals, numbers } })
       }
     }
+  }
+
+  #weighOpen(request: number, added: number): void {
+    const open = this.#open.get(request)
+    if (open === undefined) return
+    open.weight += added
+    this.#openWeight += added
+    while (this.#openWeight > this.#maxOpen) this.settle(this.#open.keys().next().value!)
+  }
+
+  /** Takes out what a request has changed; nothing if it is not open. */
+  #close(request: number): ReadonlyArray<Change> {
+    const open = this.#open.get(request)
+    if (open === undefined) return []
     this.#open.delete(request)
+    this.#openWeight -= open.weight
+    return open.changes
   }
 
   #first({ isFirstHand, source, start, time, totals }: Point): Totals | undefined {

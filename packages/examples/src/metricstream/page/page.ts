@@ -26,17 +26,27 @@ export interface Model {
   readonly host: string
 }
 
-/** What lets the browser find uPlot by its name. The only script in the page itself, and no more than a table. */
+/** A page of which a part did not come, since the server had too much to do, is loaded again after 3 to 8 s. No part of it could do that but the page itself. */
+const loadWhole = `let again
+addEventListener("error", ({ target }) => {
+  if (!(target instanceof HTMLScriptElement) && target.rel !== "stylesheet") return
+  again ??= setTimeout(() => location.reload(), 3000 + 5000 * Math.random())
+  const say = () => (document.querySelector("#status").textContent = "A part of the page did not come; trying again…")
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", say)
+  else say()
+}, true)`
+
+/** What lets the browser find uPlot by its name. */
 const importMap = (assets: Assets): string => JSON.stringify({ imports: { uplot: toPath(assets, chartLibrary) } })
 
 const hash = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`
 
-/** Nothing is allowed in the page but what comes from this server, and no script or style in it but the table above. */
+/** Nothing is allowed in the page but what comes from this server, and no script or style in it but the two above. */
 export const headers = (assets: Assets) => ({
   "content-security-policy": [
     "default-src 'none'",
     "style-src 'self'",
-    `script-src 'self' ${hash(importMap(assets))}`,
+    `script-src 'self' ${hash(loadWhole)} ${hash(importMap(assets))}`,
     "connect-src 'self'",
     "img-src 'self'",
     "base-uri 'none'",
@@ -176,6 +186,7 @@ const head = ({ address, assets }: Model): string => `<head>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${address.series === "" ? "MetricStream" : `${escapeHtml(address.series)} · MetricStream`}</title>
+<script>${loadWhole}</script>
 <link rel="icon" type="image/svg+xml" href="${toPath(assets, icon)}">
 ${styles.map((path) => `<link rel="stylesheet" href="${toPath(assets, path)}">`).join("\n")}
 <script type="importmap">${importMap(assets)}</script>

@@ -155,7 +155,9 @@ export const slide = Effect.fnUntraced(function* (page: Page, plot: string, from
 
 /** Drags with the mouse over a part of a chart, given as shares of its width. */
 export const drag = Effect.fnUntraced(function* (page: Page, plot: string, from: number, to: number) {
-  const box = (yield* Effect.promise(() => page.locator(`${plot} .u-over`).boundingBox()))!
+  const over = page.locator(`${plot} .u-over`)
+  yield* Effect.promise(() => over.scrollIntoViewIfNeeded())
+  const box = (yield* Effect.promise(() => over.boundingBox()))!
   const y = box.y + box.height / 2
   yield* Effect.promise(async () => {
     await page.mouse.move(box.x + box.width * from, y)

@@ -17,7 +17,7 @@ export const makeBudget = () => new Budget(limits.depth, limits.messages, limits
 
 /** A table of streams that began at second 0. */
 export const makeStreams = (options: { readonly maxNumbers?: number; readonly maxOpen?: number } = {}) =>
-  new Streams({ began: BigInt(nanos(0)), maxNumbers: 1e6, maxOpen: 100, ...options })
+  new Streams({ began: BigInt(nanos(0)), maxNumbers: 1e6, maxOpen: 1e6, ...options })
 
 export type Json = Readonly<Record<string, unknown>>
 
