@@ -36,6 +36,8 @@ export interface Probe {
   readonly isWaiting: boolean
   /** How long requests are inside, in milliseconds; `undefined`: not known. */
   readonly meanHold: number | undefined
+  /** How many are inside. */
+  readonly inside: number
 }
 
 /** So many may always be inside: what a few cost can be found out only where they run. */
@@ -74,7 +76,9 @@ const fewCount = 16
  * 3 are inside, which leaves no debt.
  *
  * The cost is the time that the loop was busy while there were requests, by how many ended: the mean of about the last second with requests (what
- * was longer ago weighs less by a factor of e a second). The price is that, or what the 16 that ended last cost where it is less. Of fewer than
+ * was longer ago weighs less by a factor of e a second). It rises no further than if those inside counted as ended in part, by how long they
+ * are there over the mean of that: while many begin and few end, those few are not all that is done. The price is that, or what the 16 that ended
+ * last cost where it is less. Of fewer than
  * 8 requests there is none, and no pace. Whatever else burdens the loop makes requests dearer, and the pace slower. A response that computes as
  * it is streamed does so when its handler has ended: the pace does not see how many do.
  *
@@ -93,6 +97,8 @@ export class LoopPace {
   #elapsed = 0
   #busyAt = 0
   #ended = 0
+  /** What those inside have got done of their time there: 1 for a whole request. */
+  #progress = 0
   #busyTime = 0
   #cost: number | undefined = undefined
   /** Of those that ended last: how many, how long the loop was busy meanwhile, and what came of it. */
@@ -157,7 +163,7 @@ export class LoopPace {
   }
 
   /** The loop got to a probe. */
-  probe({ isWaiting, late, meanHold = 0, now }: Probe): void {
+  probe({ inside, isWaiting, late, meanHold = 0, now }: Probe): void {
     this.#fill(now, isWaiting)
     const gap = now - this.#probedAt
     this.#probedAt = now
@@ -169,6 +175,7 @@ export class LoopPace {
     this.#busyLately += busyAt - this.#busyAt
     this.#busyAt = busyAt
     this.#elapsed += gap
+    if (meanHold > 0) this.#progress += (inside * gap) / meanHold
     if (this.#lately >= fewCount) this.#reckonLately()
     if (this.#elapsed >= period) this.#reckon()
   }
@@ -191,11 +198,19 @@ export class LoopPace {
   }
 
   #reckon(): void {
-    this.#cost = this.#ended < minCount ? undefined : this.#busyTime / this.#ended
+    this.#cost = this.#ended < minCount ? undefined : this.#reckonCost()
     const kept = Math.exp(-this.#elapsed / memory)
     this.#busyTime *= kept
     this.#ended *= kept
+    this.#progress *= kept
     this.#elapsed = 0
+  }
+
+  /** Where many have begun that have not ended, those few that ended are not all for which the loop was busy: it says nothing of a higher cost. */
+  #reckonCost(): number {
+    const cost = this.#busyTime / this.#ended
+    if (this.#cost === undefined) return cost
+    return Math.min(cost, Math.max(this.#cost, this.#busyTime / Math.max(this.#progress, this.#ended)))
   }
 }
 

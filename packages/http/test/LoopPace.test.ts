@@ -9,11 +9,11 @@ const setUp = () => {
   const pace = LoopPace.make({ target: 20, busyTime: () => loop.busy })
   pace.begin(0)
   /** Lets time pass, in steps of a probe. */
-  const pass = (millis: number, { busy = 0, isWaiting = false, late = 0, meanHold = 10 } = {}) => {
+  const pass = (millis: number, { busy = 0, inside = 0, isWaiting = false, late = 0, meanHold = 10 } = {}) => {
     for (let passed = 0; passed < millis; passed += 10) {
       loop.now += 10
       loop.busy += 10 * busy
-      pace.probe({ now: loop.now, late, isWaiting, meanHold })
+      pace.probe({ now: loop.now, late, isWaiting, meanHold, inside })
     }
   }
   const serve = (count: number) => {
@@ -67,6 +67,31 @@ describe("LoopPace", () => {
     pass(10, { busy: 1 })
     assert.isBelow(pace.price!, 5)
     assert.isAbove(pace.cost!, 5)
+  })
+
+  it("does not take requests for dearer because many have begun that have not ended", () => {
+    const costAfter = (inside: number) => {
+      const { pace, pass, serve } = setUp()
+      serve(100)
+      pass(100, { busy: 1, meanHold: 1000, inside: 1000 })
+      assert.strictEqual(pace.cost, 1)
+      serve(8)
+      for (let i = 0; i < 5; i++) pass(100, { busy: 1, meanHold: 1000, inside })
+      return pace.cost!
+    }
+    assert.isAbove(costAfter(0), 4)
+    assert.strictEqual(costAfter(1000), 1)
+  })
+
+  it("takes them for dearer as fast as those inside get on", () => {
+    const { pace, pass, serve } = setUp()
+    serve(100)
+    pass(100, { busy: 1, meanHold: 100, inside: 100 })
+    for (let i = 0; i < 20; i++) {
+      serve(20)
+      pass(100, { busy: 1, meanHold: 100, inside: 20 })
+    }
+    assert.closeTo(pace.cost!, 5, 0.7)
   })
 
   it("counts no time in which nobody was there", () => {

@@ -94,11 +94,11 @@ describe("Server, overloaded,", () => {
       const closed = yield* RawClient.connect(server)
       yield* closed.write(getRequest("/closed"))
       yield* until(server, (stats) => stats.queued === 1)
+      const later = yield* Effect.forkChild(get(server.url("/later")))
+      yield* until(server, (stats) => stats.queued === 2)
       yield* closed.end
       // The server has seen the end when it asks whether anybody is there.
       yield* soon(closed.receivedUntil("100 Continue"))
-      yield* until(server, (stats) => stats.queued === 0)
-      const later = yield* Effect.forkChild(get(server.url("/later")))
       yield* until(server, (stats) => stats.queued === 2)
       yield* release.open
       yield* soon(Effect.forEach([first, later], (fiber) => Fiber.join(fiber)))

@@ -101,7 +101,13 @@ class Loop {
     const { now } = this
     if (now < this.#probeAt) return
     const { queued, running } = this.#door.stats
-    this.#pace?.probe({ now, late: now - this.#probeAt, isWaiting: queued > 0, meanHold: this.#meanHold })
+    this.#pace?.probe({
+      now,
+      late: now - this.#probeAt,
+      isWaiting: queued > 0,
+      meanHold: this.#meanHold,
+      inside: running
+    })
     this.#probeAt = queued + running > 0 ? now + 10 : Infinity
   }
 
