@@ -4,6 +4,7 @@ import { accessSync, constants, existsSync, mkdirSync, readFileSync } from "node
 import { createServer } from "node:net"
 import { dirname } from "node:path"
 import { childOpenFiles } from "./children.ts"
+import { lastAddress } from "./clients/addresses.ts"
 import type { PartId } from "./contract.ts"
 import type { Place } from "./place.ts"
 import { availableMemory } from "./proc.ts"
@@ -16,7 +17,7 @@ export interface Surroundings {
   readonly openFiles: number
   /** Ports that the system has for the connections of one address. */
   readonly ports: number
-  /** Whether programs may connect from the addresses 127.0.0.2 to 127.0.0.9. */
+  /** Whether programs may connect from the addresses 127.0.0.2 to `lastAddress`. */
   readonly hasAddresses: boolean
   /** The longest queue of connections that the system allows a listener. */
   readonly backlog: number
@@ -58,7 +59,7 @@ export const problemsOf = (parts: ReadonlyArray<PartId>, found: Surroundings): R
     ...(found.hasAddresses
       ? []
       : [
-          "the addresses 127.0.0.2 to 127.0.0.9, from which clients connect, do not exist: ip address add 127.0.0.1/8 dev lo"
+          `the addresses 127.0.0.2 to ${lastAddress}, from which clients connect, do not exist: ip address add 127.0.0.1/8 dev lo`
         ])
   ]
 }
@@ -95,7 +96,7 @@ const look = async (): Promise<Surroundings> => {
     hasWrk: spawnSync("wrk", ["-v"]).error === undefined,
     openFiles: hasProc ? childOpenFiles() : Infinity,
     ports: to - from + 1,
-    hasAddresses: await canListenAt("127.0.0.9"),
+    hasAddresses: await canListenAt(lastAddress),
     backlog: hasProc ? numbersIn("/proc/sys/net/core/somaxconn")[0]! : Infinity,
     memory: hasProc ? availableMemory() : Infinity
   }

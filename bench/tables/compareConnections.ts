@@ -4,6 +4,7 @@ import { entrantsOf, samplesOf } from "../compare/contract.ts"
 import type { Parts } from "../compare/contract.ts"
 import { mebibyte, megabytes, middle, millis, plainMegabytes, plainMillis, shown } from "../compare/figures.ts"
 import { withDefaults } from "../compare/architectures.ts"
+import { addressCount } from "../compare/clients/addresses.ts"
 import type { Connections } from "../compare/parts/connections.ts"
 import { memoryBound } from "../compare/settings.ts"
 import { number, table } from "../support/markdown.ts"
@@ -67,7 +68,7 @@ const limits = (part: Parts["4"]): string => {
   const variables = Object.entries(part.plan.raised).map(([name, value]) => `\`${name}=${value}\``)
   const told = `were told to take all (${variables.join(", ")}).`
   return entrantsOf(part).includes(withDefaults)
-    ? `"${withDefaults}" is what the server does unless it is told otherwise: its door lets 1,024 requests run and 1,024 more wait for a second, and refuses the rest at once with \`Retry-After\`, because a server that accepts what it cannot carry serves nobody. The other three loops ${told}`
+    ? `"${withDefaults}" is what the server does unless it is told otherwise: its door lets at most 1,024 requests run and 1,024 more wait for a second, starts them no faster than the loop has time for, by what a request has cost it lately, and refuses the rest at once with \`Retry-After\`, because a server that accepts what it cannot carry serves nobody. The other three loops ${told}`
     : `The loops ${told}`
 }
 
@@ -79,7 +80,7 @@ export const connectionsSection = (part: Parts["4"]): string => {
     table(connectionHead, connectionRows(part)),
     ...fallen(part),
     `Memory that the loops took for each answered connection, at the worst moment: ${perConnection(part).join(", ")}. ${limits(part)}`,
-    `How: all connections from one process, begun without waiting for any other, from 8 addresses; times count from that moment and contain what that process needs itself to open ${number(connections)} connections. A server is ended when it has more than ${plainMegabytes(memoryBound)} of memory, and then counts as fallen over.`,
+    `How: all connections from one process, begun without waiting for any other, from ${addressCount} addresses; times count from that moment and contain what that process needs itself to open ${number(connections)} connections. A server is ended when it has more than ${plainMegabytes(memoryBound)} of memory, and then counts as fallen over.`,
     conditionsOf(part)
   ])
 }

@@ -8,6 +8,7 @@
 import { once } from "node:events"
 import { connect } from "node:net"
 import { setTimeout as delay } from "node:timers/promises"
+import { addressOf } from "./addresses.ts"
 
 export interface SlowlorisOptions {
   readonly port: number
@@ -37,7 +38,6 @@ const { connections, intervalMillis, patienceMillis, port } = options
 
 /** At most so many are being opened at a time: less than the backlog of any of the servers. */
 const opening = 400
-const addresses = 8
 const beginning = `GET /fast HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nX-Slow: `
 
 const ended: Record<string, number> = {}
@@ -56,8 +56,7 @@ const dribble = (write: () => void, first: number): (() => void) => {
 /** Returns when it is open, or cannot be. */
 const open = (index: number): Promise<void> =>
   new Promise((resolve) => {
-    const localAddress = `127.0.0.${2 + (index % addresses)}`
-    const socket = connect({ port, host: "127.0.0.1", localAddress })
+    const socket = connect({ port, host: "127.0.0.1", localAddress: addressOf(index) })
     let stop = () => {}
     let [isOpen, received] = [false, ""]
     const give = setTimeout(() => socket.destroy(), patienceMillis)
