@@ -168,14 +168,21 @@ interface ResponseInternals {
 }
 
 /**
- * Keeps node from destroying the socket as soon as the answer is flushed: that resets a client that is still sending, and the reset
- * can overtake the answer. Node has no public way; `@effect/platform-node` does the same.
+ * Keeps node from destroying the socket as soon as the answer is flushed, also where the client has closed its side: whoever calls it closes
+ * the connection. Node has no public way; `@effect/platform-node` does the same.
  */
-export const closeGently = (request: Incoming, response: ServerResponse, close: () => void): void => {
+export const keepSocket = (response: ServerResponse): void => {
   response.prependListener("finish", () => {
     ;(response as unknown as ResponseInternals)._last = false
+  })
+}
+
+/** Closes behind an answer without a reset, which a client that is still sending would get of a destroyed socket, and before the answer. */
+export const closeGently = (request: Incoming, response: ServerResponse, close: () => void): void => {
+  response.prependListener("finish", () => {
     // What still comes is read and dropped until the connection's grace is over.
     request.resume()
     close()
   })
+  keepSocket(response)
 }

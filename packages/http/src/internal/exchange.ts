@@ -5,7 +5,7 @@ import type { ServerResponse } from "node:http"
 import type { Outcome } from "@spillway/runtime/AdaptiveLimit"
 import type { Priority } from "../Priority.ts"
 import type { Refusal, Visitor } from "../Admission.ts"
-import { closeGently } from "./answers.ts"
+import { closeGently, keepSocket } from "./answers.ts"
 import type { Connection } from "./connection.ts"
 import type { Dispatcher } from "./dispatcher.ts"
 import type { Expiring } from "./expiryList.ts"
@@ -348,6 +348,7 @@ export class Exchange implements Visitor, Expiring, Guarded, Standing {
   closeAfter(refusal: Uint8Array | undefined): void {
     const { connection, response } = this
     if (!response.headersSent) response.shouldKeepAlive = false
+    keepSocket(response)
     response.once("close", () => connection.close(response.shouldKeepAlive ? refusal : undefined))
   }
 

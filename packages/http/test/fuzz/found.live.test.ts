@@ -58,6 +58,10 @@ const cases: ReadonlyArray<readonly [name: string, bytes: string]> = [
     "a silent close for a handshake behind keep-alive",
     "POST /locked HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
   ],
+  [
+    "a silent close behind keep-alive of an answer that was there before its turn",
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST / HTTP/1.1\r\nExpect: 200-maybe\r\nHost: a\r\n\r\nT / HTTP/1.1\r\nHost: a\r\n\r\n"
+  ],
   ["501 to a CONNECT without Host", "CONNECT a:443 HTTP/1.1\r\n\r\n"],
   ["501 to CONNECT in HTTP/0.9", "CONNECT a:443\r\n\r\n"],
   [
