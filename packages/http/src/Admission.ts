@@ -205,6 +205,7 @@ export class Admission {
    * says, for callers that have just read it.
    */
   enter(visitor: Visitor, now: number = this.#now()): Ticket | undefined {
+    this.#pace?.came()
     const signal = this.#signals?.refuse(visitor.priority ?? "normal", this.#random())
     if (signal === undefined) return this.#wait(visitor, now, true)
     this.#refuse(visitor, "Overloaded", now, signal)

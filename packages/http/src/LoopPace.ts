@@ -8,6 +8,8 @@
  * @since 0.1.0
  */
 
+import { LoopCost } from "./internal/loopCost.ts"
+
 /**
  * Options of `make`.
  *
@@ -36,8 +38,6 @@ export interface Probe {
   readonly isWaiting: boolean
   /** How long requests are inside, in milliseconds; `undefined`: not known. */
   readonly meanHold: number | undefined
-  /** How many are inside. */
-  readonly inside: number
 }
 
 /** So many may always be inside: what a few cost can be found out only where they run. */
@@ -55,32 +55,31 @@ const [smoothing, softness, longHold] = [20, 100, 500]
 /** So many may start at once when nobody waits, whatever they cost: it may not be true any more. */
 const burst = 32
 
-/** The mean cost is that of about the last second; it is reckoned anew once in `period`, of no fewer than `minCount` requests. */
-const [memory, period, minCount] = [1000, 100, 8]
+/** What requests cost is reckoned anew once in so many milliseconds, and known of no fewer than so many. */
+const [period, minCount] = [100, 8]
 
 /** What costs less than so many milliseconds is cheap: see `isCheap`. */
 const cheap = 0.5
-
-/** What so many that ended last have cost counts if it is less than the mean: what was known in quiet times says little of a burst. */
-const fewCount = 16
 
 /**
  * The pace. Made by `make`.
  *
  * **Details**
  *
- * A token bucket of milliseconds. It fills as time goes by: with 1 ms a millisecond while the loop is no later than `target`, and with less the
- * later it is: how much less depends on how long requests are inside, since what is changed now is seen only after that (nothing from 100 ms and
- * twice that on; of those that take long, 500 ms count). It holds half of `target`, and as long as nobody waits ten times `target`, or what 32
- * requests cost: a burst which the loop soon has behind it starts as it comes. A start takes the price of a request, and a handler is started whenever there is any time left, or fewer than
- * 3 are inside, which leaves no debt.
+ * A token bucket of milliseconds, of which a start takes what a request costs. It fills as time goes by: with 1 ms a millisecond while the loop is
+ * no later than `target`, and with less the later it is: how much less depends on how long requests are inside, since what is changed now is seen
+ * only after that (nothing from 100 ms and twice that on; of those that take long, 500 ms count). It holds half of `target`, and as long as
+ * nobody waits ten times `target`, or what 32 requests cost: a burst which the loop soon has behind it starts as it comes. A handler is started
+ * whenever there is any time left, or fewer than 3 are inside, which leaves no debt.
  *
  * The cost is the time that the loop was busy while there were requests, by how many ended: the mean of about the last second with requests (what
- * was longer ago weighs less by a factor of e a second). It rises no further than if those inside counted as ended in part, by how long they
- * are there over the mean of that: while many begin and few end, those few are not all that is done. The price is that, or what the 16 that ended
- * last cost where it is less. Of fewer than
- * 8 requests there is none, and no pace. Whatever else burdens the loop makes requests dearer, and the pace slower. A response that computes as
- * it is streamed does so when its handler has ended: the pace does not see how many do.
+ * was longer ago weighs less by a factor of e a second). Of fewer than 8 requests there is none, and no pace. It holds what all else on the loop
+ * takes, as those do who are refused: each then costs the more the fewer are let in, and a door that went by that alone would stay as narrow as it is.
+ * So it is reckoned apart what the loop takes for those who were let in, for all who come, and for itself (non-negative least squares over
+ * the last second). By how much the mean is more than the first, up to 20 times, the bucket fills faster, with the part of the time that the other
+ * two leave, and holds more, up to ten times `target`. While the loop is busy all the time both cancel out.
+ *
+ * A response that computes as it is streamed does so when its handler has ended: the pace does not see how many do.
  *
  * It is not thread-safe, and belongs to the event loop on which it is made. All operations are O(1).
  *
@@ -94,17 +93,17 @@ export class LoopPace {
   #pace = 1
   #late = 0
   #probedAt = 0
-  #elapsed = 0
-  #busyAt = 0
-  #ended = 0
-  /** What those inside have got done of their time there: 1 for a whole request. */
-  #progress = 0
-  #busyTime = 0
+  readonly #costs = new LoopCost()
   #cost: number | undefined = undefined
-  /** Of those that ended last: how many, how long the loop was busy meanwhile, and what came of it. */
-  #lately = 0
-  #busyLately = 0
-  #costLately = Infinity
+  /** How much faster the bucket fills than by the mean alone, and how much more it holds. */
+  #speed = 1
+  #excess = 1
+  /** What happened since the cost was reckoned. */
+  #elapsed = 0
+  #busy = 0
+  #came = 0
+  #ended = 0
+  #busyAt = 0
 
   /** Use `make`. */
   constructor(options: Options) {
@@ -117,14 +116,9 @@ export class LoopPace {
     return this.#cost
   }
 
-  /** What a start takes, in milliseconds: the cost, or that of those which ended last, where it is less. `undefined` as `cost`. */
-  get price(): number | undefined {
-    return this.#cost === undefined ? undefined : Math.min(this.#cost, this.#costLately)
-  }
-
   /** Whether requests cost so little, less than 0.5 ms, that to read others before one is started would cost as much. */
   get isCheap(): boolean {
-    return this.#cost !== undefined && Math.min(this.#cost, this.#costLately) < cheap
+    return this.#cost !== undefined && this.#cost < cheap
   }
 
   /** Whether one more may be started, with so many inside, and some waiting or not. */
@@ -136,25 +130,28 @@ export class LoopPace {
 
   /** One was started, or goes on after `paused`. */
   started(): void {
-    const price = this.price ?? 0
+    const cost = this.#cost ?? 0
     // Those that may always be inside leave no debt behind which others would have to pay.
-    this.#left = Math.max(this.#left - price, -price)
+    this.#left = Math.max(this.#left - cost, -cost)
   }
 
   /** One that was started waits for its client, and is started again later. */
   paused(): void {
-    this.#left += this.price ?? 0
+    this.#left += this.#cost ?? 0
   }
 
-  /** One has come to its end. */
+  /** One has come to the door. */
+  came(): void {
+    this.#came++
+  }
+
+  /** One that was started has come to its end. */
   ended(): void {
     this.#ended++
-    this.#lately++
   }
 
   /** Probes begin, after a time in which nobody was inside and nobody waited. */
   begin(now: number): void {
-    this.#costLately = Infinity
     this.#left = this.#most(false)
     this.#filledAt = this.#probedAt = now
     this.#busyAt = this.#options.busyTime()
@@ -163,7 +160,7 @@ export class LoopPace {
   }
 
   /** The loop got to a probe. */
-  probe({ inside, isWaiting, late, meanHold = 0, now }: Probe): void {
+  probe({ isWaiting, late, meanHold = 0, now }: Probe): void {
     this.#fill(now, isWaiting)
     const gap = now - this.#probedAt
     this.#probedAt = now
@@ -171,17 +168,14 @@ export class LoopPace {
     const excess = Math.max(0, this.#late - this.#options.target)
     this.#pace = Math.max(0, 1 - excess / (softness + 2 * Math.min(meanHold, longHold)))
     const busyAt = this.#options.busyTime()
-    this.#busyTime += busyAt - this.#busyAt
-    this.#busyLately += busyAt - this.#busyAt
+    this.#busy += busyAt - this.#busyAt
     this.#busyAt = busyAt
     this.#elapsed += gap
-    if (meanHold > 0) this.#progress += (inside * gap) / meanHold
-    if (this.#lately >= fewCount) this.#reckonLately()
     if (this.#elapsed >= period) this.#reckon()
   }
 
   #fill(now: number, isWaiting: boolean): void {
-    const filled = this.#left + this.#pace * (now - this.#filledAt)
+    const filled = this.#left + this.#pace * this.#speed * (now - this.#filledAt)
     // What there is beyond that was there before somebody waited.
     this.#left = Math.max(this.#left, Math.min(this.#most(isWaiting), filled))
     this.#filledAt = now
@@ -189,28 +183,17 @@ export class LoopPace {
 
   #most(isWaiting: boolean): number {
     const { target } = this.#options
-    return isWaiting ? busy * target : Math.max(calm * target, burst * (this.price ?? 0))
-  }
-
-  #reckonLately(): void {
-    this.#costLately = this.#busyLately / this.#lately
-    this.#lately = this.#busyLately = 0
+    return isWaiting ? Math.min(calm, busy * this.#excess) * target : Math.max(calm * target, burst * (this.#cost ?? 0))
   }
 
   #reckon(): void {
-    this.#cost = this.#ended < minCount ? undefined : this.#reckonCost()
-    const kept = Math.exp(-this.#elapsed / memory)
-    this.#busyTime *= kept
-    this.#ended *= kept
-    this.#progress *= kept
-    this.#elapsed = 0
-  }
-
-  /** Where many have begun that have not ended, those few that ended are not all for which the loop was busy: it says nothing of a higher cost. */
-  #reckonCost(): number {
-    const cost = this.#busyTime / this.#ended
-    if (this.#cost === undefined) return cost
-    return Math.min(cost, Math.max(this.#cost, this.#busyTime / Math.max(this.#progress, this.#ended)))
+    const costs = this.#costs
+    costs.add({ elapsed: this.#elapsed, busy: this.#busy, came: this.#came, ended: this.#ended })
+    const isKnown = costs.ended >= minCount
+    this.#cost = isKnown ? costs.mean : undefined
+    this.#speed = isKnown ? costs.speed : 1
+    this.#excess = isKnown ? costs.excess : 1
+    this.#elapsed = this.#busy = this.#came = this.#ended = 0
   }
 }
 

@@ -9,11 +9,11 @@ const setUp = () => {
   const pace = LoopPace.make({ target: 20, busyTime: () => loop.busy })
   pace.begin(0)
   /** Lets time pass, in steps of a probe. */
-  const pass = (millis: number, { busy = 0, inside = 0, isWaiting = false, late = 0, meanHold = 10 } = {}) => {
+  const pass = (millis: number, { busy = 0, isWaiting = false, late = 0, meanHold = 10 } = {}) => {
     for (let passed = 0; passed < millis; passed += 10) {
       loop.now += 10
       loop.busy += 10 * busy
-      pace.probe({ now: loop.now, late, isWaiting, meanHold, inside })
+      pace.probe({ now: loop.now, late, isWaiting, meanHold })
     }
   }
   const serve = (count: number) => {
@@ -56,42 +56,6 @@ describe("LoopPace", () => {
     assert.isDefined(pace.cost)
     pass(1000, { busy: 1 })
     assert.isUndefined(pace.cost)
-  })
-
-  it("takes the cost of those that ended last where it is less", () => {
-    const { pace, pass, serve } = setUp()
-    serve(10)
-    pass(100, { busy: 1 })
-    assert.strictEqual(pace.cost, 10)
-    serve(20)
-    pass(10, { busy: 1 })
-    assert.isBelow(pace.price!, 5)
-    assert.isAbove(pace.cost!, 5)
-  })
-
-  it("does not take requests for dearer because many have begun that have not ended", () => {
-    const costAfter = (inside: number) => {
-      const { pace, pass, serve } = setUp()
-      serve(100)
-      pass(100, { busy: 1, meanHold: 1000, inside: 1000 })
-      assert.strictEqual(pace.cost, 1)
-      serve(8)
-      for (let i = 0; i < 5; i++) pass(100, { busy: 1, meanHold: 1000, inside })
-      return pace.cost!
-    }
-    assert.isAbove(costAfter(0), 4)
-    assert.strictEqual(costAfter(1000), 1)
-  })
-
-  it("takes them for dearer as fast as those inside get on", () => {
-    const { pace, pass, serve } = setUp()
-    serve(100)
-    pass(100, { busy: 1, meanHold: 100, inside: 100 })
-    for (let i = 0; i < 20; i++) {
-      serve(20)
-      pass(100, { busy: 1, meanHold: 100, inside: 20 })
-    }
-    assert.closeTo(pace.cost!, 5, 0.7)
   })
 
   it("counts no time in which nobody was there", () => {
@@ -137,6 +101,26 @@ describe("LoopPace", () => {
     assert.closeTo(startedIn90(70, 0), 45, 5)
     assert.closeTo(startedIn90(70, 100), 75, 5)
     assert.strictEqual(startedIn90(130, 0), 0)
+  })
+
+  it("gives out more the more of the time is not that of those who were let in, who take a part of it", () => {
+    const { burst, pace, pass, serve } = setUp()
+    // Each takes 1 ms, and each that comes, and is mostly refused, 0.1 ms.
+    for (let i = 0; i < 50; i++) {
+      const [came, ended] = [100 + 50 * (i % 5), 4 + (i % 3)]
+      for (let j = 0; j < came; j++) pace.came()
+      serve(ended)
+      pass(100, { busy: (0.1 * came + ended) / 100 })
+    }
+    assert.closeTo(pace.cost!, 5, 1)
+    burst(true)
+    let count = 0
+    for (let i = 0; i < 10; i++) {
+      pass(10, { busy: 0.25, isWaiting: true })
+      count += burst(true)
+    }
+    // Others take a fifth of 100 ms, and each is taken to cost a quarter more than it does.
+    assert.closeTo(count, 64, 8)
   })
 
   it("lets 32 start at once after a time without requests, whatever they cost before", () => {
@@ -188,7 +172,7 @@ const p99 = (seconds: ReadonlyArray<Second>) => {
 }
 
 /** Half of what the loop carries for three seconds, then a multiple of that. Without the first two seconds of the overload. */
-const overloaded = (multiple: number, scene: Pick<Scene, "waits" | "computes" | "isPaced">) => {
+const overloaded = (multiple: number, scene: Pick<Scene, "waits" | "computes" | "computesFirst" | "isPaced">) => {
   const capacity = 1000 / scene.computes
   const rate = (now: number) => (now < 3000 ? 0.5 : multiple) * capacity
   return simulate({ ...scene, rate, seconds: 12 }).slice(5)
@@ -248,6 +232,50 @@ describe("LoopPace, behind a door", () => {
       mean(seconds, ({ refused }) => refused),
       0
     )
+  })
+
+  /** A few requests a second, and then thousands: more than are let in. Half of the loop is that of others while there are few. */
+  const flash = { computes: 0.1, rate: (now: number) => (now < 5000 ? 20 : 4000), burden: 0.02, seconds: 15 }
+
+  for (const waits of [10, 300]) {
+    it(`opens the door for thousands that wait ${waits} ms, although others made the few before them dear`, () => {
+      const run = (isPaced: boolean) =>
+        mean(simulate({ ...flash, waits, isPaced }).slice(7), ({ answered }) => answered)
+      assert.isAbove(run(true) / run(false), 0.9)
+    })
+  }
+
+  it("opens it for those who come on connections of their own, of whom to refuse one costs more than to serve it", () => {
+    const run = (isPaced: boolean) =>
+      mean(
+        simulate({ ...flash, waits: 300, connects: true, isPaced, patience: 2000 }).slice(7),
+        ({ answered }) => answered
+      )
+    assert.isAbove(run(true) / run(false), 0.75)
+  })
+
+  it("lets as many of ten thousand in that come at once and wait as there are permits, and again when those are free", () => {
+    const burst = { at: 5000, count: 10_000 }
+    const seconds = simulate({
+      waits: 1000,
+      computes: 0.1,
+      rate: () => 20,
+      burst,
+      connects: true,
+      patience: 8000,
+      seconds: 10,
+      isPaced: true
+    })
+    assert.deepStrictEqual(
+      seconds.slice(6, 8).map(({ answered }) => answered > 1000),
+      [true, true]
+    )
+  })
+
+  it("keeps useful work and latency where handlers compute first and wait then", () => {
+    const seconds = overloaded(10, { waits: 100, computes: 5, computesFirst: true, isPaced: true })
+    assert.isAbove(mean(seconds, ({ answered }) => answered) / 200, 0.8)
+    assert.isBelow(p99(seconds), 250)
   })
 
   it("lets some in where others hold the loop up", () => {

@@ -1,15 +1,23 @@
 import { Admission, LoopPace } from "@spillway/http"
+import { Clock, Duration, Effect, Scheduler } from "effect"
 
 /** One event loop behind a door, all in simulated time, and what its clients ask of it. Times are in milliseconds. */
 export interface Scene {
   /** How long a handler waits before it computes. */
   readonly waits: number
-  /** How long it computes then. */
+  /** How long it computes then, or before it waits. */
   readonly computes: number
+  readonly computesFirst?: boolean
   /** Requests a second at a time. */
   readonly rate: (now: number) => number
+  /** So many more that come all at once. */
+  readonly burst?: { readonly at: number; readonly count: number }
   /** How long the loop is held up by others in each of its turns, of which there are ten a millisecond then, if it has time for them. */
   readonly burden?: number | undefined
+  /** Whether each comes on a connection of its own: to accept and read it, or to refuse it, takes longer then. */
+  readonly connects?: boolean
+  /** For how long clients wait: 1000 unless told. */
+  readonly patience?: number
   readonly seconds: number
   readonly isPaced: boolean
 }
@@ -22,18 +30,24 @@ export interface Second {
   readonly latencies: Array<number>
 }
 
-/** For how long clients wait. */
-const patience = 1000
-/** What the loop spends on a request to read and to start it, on a refusal, and on a turn. */
-const [read, start, refuse, turn] = [0.04, 0.06, 0.03, 0.005]
+/** What the loop spends on a request to read it, and on a refusal: on a connection that is kept, and on one of its own. */
+const costs = { kept: { read: 0.04, refuse: 0.03 }, own: { read: 0.1, refuse: 0.08 } }
+/** What it spends to start a request, and on a turn. */
+const [start, turn] = [0.06, 0.005]
 
 type State = "waiting" | "inside" | "ended"
+
+interface Sleeper {
+  readonly dueAt: number
+  readonly wake: () => void
+}
 
 class Loop {
   now = 0
   busy = 0
   readonly #scene: Scene
-  readonly #pace: LoopPace.LoopPace | undefined
+  readonly #patience: number
+  readonly #costs: (typeof costs)["own"]
   readonly #door: Admission.Admission
   readonly #seconds: Array<Second>
   readonly #random: () => number
@@ -43,25 +57,28 @@ class Loop {
   /** All that are not known to be ended, in the order in which they came. */
   readonly #clients: Array<Request> = []
   #next = 0
-  #probeAt = Infinity
-  #meanHold = 0
+  #burst: NonNullable<Scene["burst"]>
+  /** What fibers wait for. */
+  readonly #sleepers = new Set<Sleeper>()
 
   constructor(scene: Scene) {
     this.#scene = scene
-    this.#random = randomOf(1)
+    this.#burst = scene.burst ?? { at: Infinity, count: 0 }
+    this.#patience = scene.patience ?? 1000
+    this.#costs = scene.connects === true ? costs.own : costs.kept
+    this.#random = randomOf(+(process.env["SEED"] ?? 1))
     this.#seconds = Array.from({ length: scene.seconds + 1 }, () => ({
       answered: 0,
       refused: 0,
       givenUp: 0,
       latencies: []
     }))
-    this.#pace = scene.isPaced ? LoopPace.make({ target: 20, busyTime: () => this.busy }) : undefined
     this.#door = Admission.make({
       maxConcurrent: 1024,
       maxQueued: 1024,
       maxWait: 1000,
       codel: { target: 20, interval: 100, maxTarget: 100 },
-      pace: this.#pace,
+      pace: scene.isPaced ? LoopPace.make({ target: 20, busyTime: () => this.busy }) : undefined,
       now: () => this.now,
       random: this.#random,
       defer: (run) => void this.#deferred.push(run)
@@ -70,6 +87,7 @@ class Loop {
 
   run(): ReadonlyArray<Second> {
     const { burden = 0, seconds } = this.#scene
+    const alarms = Effect.runFork(this.#onThisLoop(this.#door.expire))
     while (this.now < seconds * 1000) {
       this.#runTimers()
       this.spend(burden)
@@ -77,6 +95,7 @@ class Loop {
       this.#runDeferred()
       if (this.#deferred.length === 0) this.#sleep(burden === 0 ? Infinity : this.now + 0.1)
     }
+    alarms.interruptUnsafe()
     return this.#seconds.slice(0, seconds)
   }
 
@@ -89,8 +108,14 @@ class Loop {
     return this.#seconds[Math.min(this.#seconds.length - 1, Math.floor(this.now / 1000))]!
   }
 
+  refused(): void {
+    this.second.refused++
+    this.spend(this.#costs.refuse)
+  }
+
   started(request: Request): void {
     this.spend(start)
+    if (this.#scene.computesFirst === true) this.spend(this.#scene.computes)
     request.dueAt = this.now + this.#scene.waits
     this.#inside.push(request)
   }
@@ -98,54 +123,90 @@ class Loop {
   #runTimers(): void {
     const begunAt = this.now
     while (this.#inside.length > 0 && this.#inside[0]!.dueAt <= begunAt) this.#end(this.#inside.shift()!)
-    const { now } = this
-    if (now < this.#probeAt) return
-    const { queued, running } = this.#door.stats
-    this.#pace?.probe({
-      now,
-      late: now - this.#probeAt,
-      isWaiting: queued > 0,
-      meanHold: this.#meanHold,
-      inside: running
-    })
-    this.#probeAt = queued + running > 0 ? now + 10 : Infinity
+    for (const sleeper of this.#sleepers) {
+      if (sleeper.dueAt > begunAt) continue
+      this.#sleepers.delete(sleeper)
+      sleeper.wake()
+    }
+  }
+
+  /** Runs a fiber on the clock and in the turns of this loop. */
+  #onThisLoop<A>(effect: Effect.Effect<A>): Effect.Effect<A> {
+    const scheduleTask = (task: () => void) => void this.#deferred.push(task)
+    const scheduler: Scheduler.Scheduler = {
+      executionMode: "async",
+      shouldYield: () => false,
+      makeDispatcher: () => ({ scheduleTask, flush: () => {} })
+    }
+    return effect.pipe(
+      Effect.provideService(Clock.Clock, this.#clock()),
+      Effect.provideService(Scheduler.Scheduler, scheduler)
+    )
+  }
+
+  #clock(): Clock.Clock {
+    const nanos = () => BigInt(Math.round(this.now * 1e6))
+    return {
+      currentTimeMillisUnsafe: () => this.now,
+      currentTimeMillis: Effect.sync(() => this.now),
+      currentTimeNanosUnsafe: nanos,
+      currentTimeNanos: Effect.sync(nanos),
+      monotonicTimeNanosUnsafe: nanos,
+      monotonicTimeNanos: Effect.sync(nanos),
+      sleep: (duration) =>
+        Effect.callback((resume) => {
+          const sleeper = { dueAt: this.now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
+          this.#sleepers.add(sleeper)
+          return Effect.sync(() => void this.#sleepers.delete(sleeper))
+        })
+    }
   }
 
   #end(request: Request): void {
-    this.spend(this.#scene.computes)
+    if (this.#scene.computesFirst !== true) this.spend(this.#scene.computes)
     request.state = "ended"
     const latency = this.now - request.cameAt
-    if (latency <= patience) {
+    if (latency <= this.#patience) {
       this.second.answered++
       this.second.latencies.push(latency)
     }
     const held = this.now - request.startedAt
-    this.#meanHold += 0.05 * (held - this.#meanHold)
     this.#door.leave(held, "success", 0, this.now)
   }
 
   #readSockets(): void {
     const polledAt = this.now
-    while (this.#next <= polledAt) {
-      const request = new Request(this, this.#next)
-      this.#next += -Math.log(1 - this.#random()) * (1000 / this.#scene.rate(this.#next))
-      this.spend(read)
-      if (this.#probeAt === Infinity) {
-        this.#pace?.begin(this.now)
-        this.#probeAt = this.now + 10
-      }
+    const { connects = false } = this.#scene
+    for (let cameAt = this.#arrival(polledAt); cameAt !== undefined; cameAt = this.#arrival(polledAt)) {
+      if (connects) this.#door.accepted()
+      const request = new Request(this, cameAt)
+      this.spend(this.#costs.read)
       this.#clients.push(request)
       request.ticket = this.#door.enter(request, this.now)
+      if (connects) break
     }
-    while (this.#clients.length > 0 && this.#clients[0]!.cameAt + patience <= polledAt) {
+    while (this.#clients.length > 0 && this.#clients[0]!.cameAt + this.#patience <= polledAt) {
       this.#giveUp(this.#clients.shift()!)
     }
+  }
+
+  /** Takes the next that has come by then: tells when it came. */
+  #arrival(polledAt: number): number | undefined {
+    const { at, count } = this.#burst
+    if (at <= Math.min(this.#next, polledAt)) {
+      this.#burst = count === 1 ? { at: Infinity, count: 0 } : { at, count: count - 1 }
+      return at
+    }
+    const next = this.#next
+    if (next > polledAt) return undefined
+    this.#next += -Math.log(1 - this.#random()) * (1000 / this.#scene.rate(next))
+    return next
   }
 
   #giveUp(request: Request): void {
     if (request.state === "ended") return
     this.second.givenUp++
-    this.spend(refuse)
+    this.spend(this.#costs.refuse)
     if (request.state === "waiting") this.#door.cancel(request.ticket!)
     else {
       this.#inside.splice(this.#inside.indexOf(request), 1)
@@ -163,7 +224,8 @@ class Loop {
 
   #sleep(until: number): void {
     const [first, oldest] = [this.#inside[0]?.dueAt ?? Infinity, this.#clients[0]?.cameAt ?? Infinity]
-    this.now = Math.max(this.now, Math.min(until, this.#next, first, this.#probeAt, oldest + patience))
+    const woken = Math.min(...Array.from(this.#sleepers, ({ dueAt }) => dueAt))
+    this.now = Math.max(this.now, Math.min(until, this.#next, this.#burst.at, first, woken, oldest + this.#patience))
   }
 }
 
@@ -188,8 +250,7 @@ class Request implements Admission.Visitor {
 
   refused(): void {
     this.state = "ended"
-    this.#loop.second.refused++
-    this.#loop.spend(refuse)
+    this.#loop.refused()
   }
 }
 

@@ -14,6 +14,7 @@ import type { Linked } from "./linkedList.ts"
 import { http } from "./nodeHttp.ts"
 import { Permit } from "./permit.ts"
 import type { Fields } from "./rateLimit/fields.ts"
+import { Resumption } from "./resumption.ts"
 
 /** The request class given to node, so that what belongs to a request hangs on it and needs no look-up. */
 export class Incoming extends http.IncomingMessage {
@@ -375,27 +376,5 @@ export class Exchange implements Visitor, Expiring, Guarded, Standing {
 
   hold(now: number): void {
     this.#permit.granted(now)
-  }
-}
-
-/** A request that was inside already and wants to go on. */
-class Resumption implements Visitor {
-  readonly partition: number
-  readonly #exchange: Exchange
-  readonly #resume: (effect: Effect.Effect<void>) => void
-
-  constructor(exchange: Exchange, resume: (effect: Effect.Effect<void>) => void) {
-    this.partition = exchange.partition
-    this.#exchange = exchange
-    this.#resume = resume
-  }
-
-  admitted(now: number): void {
-    this.#exchange.hold(now)
-    this.#resume(Effect.void)
-  }
-
-  refused(): void {
-    // The door does not refuse those who resume.
   }
 }
