@@ -5,6 +5,7 @@
  */
 import { writeReport } from "./overload/report.ts"
 import type { Scenarios } from "./overload/report.ts"
+import { crowdSeconds, runCrowd } from "./overload/scenarios/crowd.ts"
 import { fairnessSeconds, runFairness } from "./overload/scenarios/fairness.ts"
 import { recoverySeconds, runRecovery } from "./overload/scenarios/recovery.ts"
 import { runShedding, sheddingSeconds } from "./overload/scenarios/shedding.ts"
@@ -23,6 +24,7 @@ const measure: { readonly [K in ScenarioName]: () => Promise<NonNullable<Scenari
   offloaded: () => runSteps("offloaded"),
   sleep: () => runSteps("sleep"),
   unbounded: () => runSteps("unbounded"),
+  crowd: runCrowd,
   recovery: runRecovery,
   fairness: runFairness,
   shedding: runShedding
@@ -35,6 +37,7 @@ const secondsOf: { readonly [K in ScenarioName]: () => number } = {
   offloaded: () => stepsSeconds("offloaded"),
   sleep: () => stepsSeconds("sleep"),
   unbounded: () => stepsSeconds("unbounded"),
+  crowd: crowdSeconds,
   recovery: recoverySeconds,
   fairness: fairnessSeconds,
   shedding: sheddingSeconds

@@ -4,6 +4,7 @@ import { barChart } from "../support/barChart.ts"
 import type { Machine } from "../support/machine.ts"
 import { spread } from "../support/statistics.ts"
 import type { Spread } from "../support/statistics.ts"
+import type { CrowdReport } from "./scenarios/crowd.ts"
 import type { FairnessReport } from "./scenarios/fairness.ts"
 import type { RecoveryReport } from "./scenarios/recovery.ts"
 import type { SheddingReport } from "./scenarios/shedding.ts"
@@ -18,6 +19,7 @@ export interface Scenarios {
   readonly offloaded?: StepsReport
   readonly sleep?: StepsReport
   readonly unbounded?: StepsReport
+  readonly crowd?: CrowdReport
   readonly recovery?: RecoveryReport
   readonly fairness?: FairnessReport
   readonly shedding?: SheddingReport

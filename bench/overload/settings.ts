@@ -12,6 +12,7 @@ export const scenarioNames = [
   "offloaded",
   "sleep",
   "unbounded",
+  "crowd",
   "recovery",
   "fairness",
   "shedding"
@@ -106,6 +107,9 @@ export const plans: Readonly<Record<"cpu" | "strangers" | "rendering" | "offload
 
 /** `rounds`: of our server; a peer, which has no target here, is measured once. */
 export const recovery = quick ? { rounds: 1, overloaded: 3, after: 3 } : { rounds, overloaded: 10, after: 4 }
+
+/** `rounds` as for `recovery`. Seconds without the crowd, and with it. */
+export const crowd = { rounds: quick ? 1 : rounds, before: 4, seconds: 5 }
 
 /**
  * `critical`: at least so many of them, so that the share of those that failed says something: of 2,000 requests 10 may fail. `rounds` as for

@@ -133,6 +133,25 @@ const stepsTable = (name: keyof typeof titles, report: StepsReport | undefined):
   ]
 }
 
+const crowdTable = ({ crowd }: Scenarios): ReadonlyArray<string> => {
+  if (crowd === undefined) return []
+  const { before, few, many, results, seconds, stealPercent } = crowd
+  const rows = results.map(({ name, rounds }) => [
+    name,
+    percentOf(spread(rounds.map(({ atFirst }) => atFirst))),
+    percentOf(spread(rounds.map(({ later }) => later))),
+    median(spread(rounds.map(({ crowd }) => latencyOf(crowd, "p99"))), whole, " ms"),
+    percentOf(spread(rounds.map(({ few }) => few)))
+  ])
+  return [
+    `**A crowd, all of a sudden.** \`${few.path}\` ${few.rate} times a second, a fifth of the loop; after ${before} s beside it ` +
+      `\`${many.path}\` ${number(many.rate)} times a second, for ${seconds} s, kept connections. It takes the loop less than it has, but a server ` +
+      "that goes by what the few have cost takes it for a hundred times as much. Useful: answered 200 within the patience of 1 s, of those who " +
+      `came; ${stolen(stealPercent)}.`,
+    table(["server", "useful in the first second", "later", "p99", "of the few meanwhile"], rows)
+  ]
+}
+
 const recoveryTable = ({ recovery }: Scenarios): ReadonlyArray<string> => {
   if (recovery === undefined) return []
   const time = (wholeAfter: number | null) => (wholeAfter === null ? "never" : `${number(wholeAfter)} ms`)
@@ -195,6 +214,7 @@ export const overloadTables = ({ machine, scenarios }: OverloadReport): string =
   return [
     ...(targets === undefined ? [] : [targets]),
     ...names.flatMap((name) => stepsTable(name, scenarios[name])),
+    ...crowdTable(scenarios),
     ...recoveryTable(scenarios),
     ...fairnessTable(scenarios),
     ...sheddingTable(scenarios),
