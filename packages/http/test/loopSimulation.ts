@@ -66,7 +66,7 @@ class Loop {
     this.#burst = scene.burst ?? { at: Infinity, count: 0 }
     this.#patience = scene.patience ?? 1000
     this.#costs = scene.connects === true ? costs.own : costs.kept
-    this.#random = randomOf(+(process.env["SEED"] ?? 1))
+    this.#random = randomOf(1)
     this.#seconds = Array.from({ length: scene.seconds + 1 }, () => ({
       answered: 0,
       refused: 0,

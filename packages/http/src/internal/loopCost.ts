@@ -14,7 +14,10 @@ const memory = 1000
 /** Where it cannot be told who takes the time, those who come and time itself are believed to take so much less than those who were let in. */
 const prior = 0.003
 
-/** One that was let in is taken to cost so many times what it seems to, and at least such a part of the mean: too many let in cost more than too few. */
+/**
+ * One that was let in is taken to cost so many times what it seems to, and at least such a part of the mean: too many let in cost more than too
+ * few. In simulation, with 5 ms after a wait of 100 ms at ten times the capacity, 148 of 200 a second are useful without, and 157 with it.
+ */
 const [caution, leastPart] = [1.25, 0.05]
 
 /** Steps from the last solution towards the next. */
