@@ -56,7 +56,7 @@ export const concurrencyLimit = Metric.gauge("spillway_http_concurrency_limit", 
 
 /**
  * Gauge `spillway_http_request_cost_seconds`: for how long the event loop was busy for a request lately, everything that it does counted; 0
- * before it is known. 1 / cost is how many requests a second this loop carries. See `LoopPace`. Read when it is exported.
+ * before it is known. While the loop is busy all the time 1 / cost is how many requests a second it carries. See `LoopPace`. Read when it is exported.
  *
  * @category metrics
  * @since 0.1.0

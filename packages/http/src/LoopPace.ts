@@ -55,6 +55,9 @@ const [smoothing, softness, longHold] = [20, 100, 500]
 /** So many may start at once when nobody waits, whatever they cost: it may not be true any more. */
 const burst = 32
 
+/** Later than so many times the target, and nothing but the mean is believed; all again after so many milliseconds in which the loop was in time. */
+const [disproof, regain] = [2, 20_000]
+
 /** What requests cost is reckoned anew once in so many milliseconds, and known of no fewer than so many. */
 const [period, minCount] = [100, 8]
 
@@ -76,8 +79,9 @@ const cheap = 0.5
  * was longer ago weighs less by a factor of e a second). Of fewer than 8 requests there is none, and no pace. It holds what all else on the loop
  * takes, as those do who are refused: each then costs the more the fewer are let in, and a door that went by that alone would stay as narrow as it is.
  * So it is reckoned apart what the loop takes for those who were let in, for all who come, and for itself (non-negative least squares over
- * the last second). By how much the mean is more than the first, up to 20 times, the bucket fills faster, with the part of the time that the other
- * two leave, and holds more, up to ten times `target`. While the loop is busy all the time both cancel out.
+ * the last second). By how much the mean is more than the first, up to 20 times, the bucket fills faster, in the part of the time that the other
+ * two leave, and holds as much more, up to ten times `target`. That may be wrong where some cost much more than others: when the loop was
+ * late by more than twice `target` on average nothing but the mean counts, and what is reckoned apart comes back over 20 s.
  *
  * A response that computes as it is streamed does so when its handler has ended: the pace does not see how many do.
  *
@@ -95,9 +99,9 @@ export class LoopPace {
   #probedAt = 0
   readonly #costs = new LoopCost()
   #cost: number | undefined = undefined
-  /** How much faster the bucket fills than by the mean alone, and how much more it holds. */
+  /** How much faster the bucket may fill than by the mean alone, and how far that is believed. */
   #speed = 1
-  #excess = 1
+  #trust = 1
   /** What happened since the cost was reckoned. */
   #elapsed = 0
   #busy = 0
@@ -137,7 +141,9 @@ export class LoopPace {
 
   /** One that was started waits for its client, and is started again later. */
   paused(): void {
-    this.#left += this.#cost ?? 0
+    // What is dear now may have been cheap when it was started.
+    const most = calm * this.#options.target
+    this.#left = Math.max(this.#left, Math.min(most, this.#left + (this.#cost ?? 0)))
   }
 
   /** One has come to the door. */
@@ -157,6 +163,7 @@ export class LoopPace {
     this.#busyAt = this.#options.busyTime()
     this.#late = 0
     this.#pace = 1
+    this.#came = 0
   }
 
   /** The loop got to a probe. */
@@ -165,17 +172,24 @@ export class LoopPace {
     const gap = now - this.#probedAt
     this.#probedAt = now
     this.#late += Math.min(1, gap / smoothing) * (late - this.#late)
-    const excess = Math.max(0, this.#late - this.#options.target)
-    this.#pace = Math.max(0, 1 - excess / (softness + 2 * Math.min(meanHold, longHold)))
+    const { target } = this.#options
+    const behind = Math.max(0, this.#late - target)
+    this.#pace = Math.max(0, 1 - behind / (softness + 2 * Math.min(meanHold, longHold)))
+    this.#trust = this.#late > disproof * target ? 0 : Math.min(1, this.#trust + gap / regain)
     const busyAt = this.#options.busyTime()
-    this.#busy += busyAt - this.#busyAt
+    this.#busy += Math.max(0, busyAt - this.#busyAt)
     this.#busyAt = busyAt
     this.#elapsed += gap
     if (this.#elapsed >= period) this.#reckon()
   }
 
+  /** How much faster the bucket fills than by the mean alone. */
+  get #trusted(): number {
+    return 1 + this.#trust * (this.#speed - 1)
+  }
+
   #fill(now: number, isWaiting: boolean): void {
-    const filled = this.#left + this.#pace * this.#speed * (now - this.#filledAt)
+    const filled = this.#left + this.#pace * this.#trusted * (now - this.#filledAt)
     // What there is beyond that was there before somebody waited.
     this.#left = Math.max(this.#left, Math.min(this.#most(isWaiting), filled))
     this.#filledAt = now
@@ -183,7 +197,9 @@ export class LoopPace {
 
   #most(isWaiting: boolean): number {
     const { target } = this.#options
-    return isWaiting ? Math.min(calm, busy * this.#excess) * target : Math.max(calm * target, burst * (this.#cost ?? 0))
+    return isWaiting
+      ? Math.min(calm, busy * this.#trusted) * target
+      : Math.max(calm * target, burst * (this.#cost ?? 0))
   }
 
   #reckon(): void {
@@ -192,7 +208,6 @@ export class LoopPace {
     const isKnown = costs.ended >= minCount
     this.#cost = isKnown ? costs.mean : undefined
     this.#speed = isKnown ? costs.speed : 1
-    this.#excess = isKnown ? costs.excess : 1
     this.#elapsed = this.#busy = this.#came = this.#ended = 0
   }
 }

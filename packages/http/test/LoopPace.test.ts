@@ -156,6 +156,58 @@ describe("LoopPace", () => {
     assert.isTrue(pace.mayStart(100, 100, true))
   })
 
+  it("gives no more back than a burst may take, whatever it has become worth", () => {
+    const { burst, pace, pass, serve } = setUp()
+    serve(1000)
+    pass(100, { busy: 0.5 })
+    for (let i = 0; i < 500; i++) pace.started()
+    serve(10)
+    pass(100, { busy: 1 })
+    for (let i = 0; i < 10; i++) {
+      serve(10)
+      pass(100, { busy: 1 })
+    }
+    for (let i = 0; i < 500; i++) pace.paused()
+    assert.closeTo(burst(true), 200 / pace.cost!, 2)
+  })
+
+  it("goes by the mean alone for some seconds once the loop was late", () => {
+    const { burst, pace, pass, serve } = setUp()
+    const startedIn100 = () => {
+      burst(true)
+      let count = 0
+      for (let i = 0; i < 10; i++) {
+        pass(10, { busy: 0.25, isWaiting: true })
+        count += burst(true)
+      }
+      return count
+    }
+    const load = () => {
+      for (let i = 0; i < 50; i++) {
+        const [came, ended] = [100 + 50 * (i % 5), 4 + (i % 3)]
+        for (let j = 0; j < came; j++) pace.came()
+        serve(ended)
+        pass(100, { busy: (0.1 * came + ended) / 100 })
+      }
+    }
+    load()
+    assert.isAbove(startedIn100(), 50)
+    pass(100, { busy: 1, late: 60 })
+    assert.isBelow(startedIn100(), 30)
+    for (let i = 0; i < 4; i++) load()
+    assert.isAbove(startedIn100(), 50)
+  })
+
+  it("keeps going on a loop that seems never to be busy", () => {
+    const { pace, pass, serve } = setUp()
+    for (let i = 0; i < 10; i++) {
+      serve(20)
+      pass(100)
+    }
+    assert.strictEqual(pace.cost, 0)
+    assert.isTrue(pace.mayStart(1000, 100, true))
+  })
+
   it("takes no target that is not above 0", () => {
     for (const target of [0, -1, NaN, Infinity]) {
       assert.throws(() => LoopPace.make({ target, busyTime: () => 0 }), RangeError)
@@ -271,6 +323,26 @@ describe("LoopPace, behind a door", () => {
       [true, true]
     )
   })
+
+  // Half of them cost a hundred times as much as the others, and end at another time.
+  const mixed = { waits: 10, computes: 0.1, others: { share: 0.5, waits: 300, computes: 10 } }
+
+  for (const rate of [400, 1000]) {
+    it(`keeps useful work where some of ${rate} a second cost much more than others`, () => {
+      const seconds = simulate({ ...mixed, rate: (now) => (now < 5000 ? 60 : rate), seconds: 25, isPaced: true }).slice(
+        7
+      )
+      assert.isAbove(
+        mean(seconds, ({ answered }) => answered),
+        110
+      )
+      assert.isBelow(p99(seconds), 500)
+      assert.isBelow(
+        mean(seconds.slice(3), ({ givenUp }) => givenUp),
+        1
+      )
+    })
+  }
 
   it("keeps useful work and latency where handlers compute first and wait then", () => {
     const seconds = overloaded(10, { waits: 100, computes: 5, computesFirst: true, isPaced: true })

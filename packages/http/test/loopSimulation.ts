@@ -1,13 +1,19 @@
 import { Admission, LoopPace } from "@spillway/http"
 import { Clock, Duration, Effect, Scheduler } from "effect"
 
-/** One event loop behind a door, all in simulated time, and what its clients ask of it. Times are in milliseconds. */
-export interface Scene {
-  /** How long a handler waits before it computes. */
+/** What a handler does. Times are in milliseconds. */
+export interface Kind {
+  /** How long it waits before it computes. */
   readonly waits: number
   /** How long it computes then, or before it waits. */
   readonly computes: number
   readonly computesFirst?: boolean
+}
+
+/** One event loop behind a door, all in simulated time, and what its clients ask of it. */
+export interface Scene extends Kind {
+  /** What a part of the requests asks for instead. */
+  readonly others?: Kind & { readonly share: number }
   /** Requests a second at a time. */
   readonly rate: (now: number) => number
   /** So many more that come all at once. */
@@ -114,10 +120,12 @@ class Loop {
   }
 
   started(request: Request): void {
+    const { computes, computesFirst = false, waits } = request.kind
     this.spend(start)
-    if (this.#scene.computesFirst === true) this.spend(this.#scene.computes)
-    request.dueAt = this.now + this.#scene.waits
-    this.#inside.push(request)
+    if (computesFirst) this.spend(computes)
+    request.dueAt = this.now + waits
+    const index = this.#inside.findLastIndex(({ dueAt }) => dueAt <= request.dueAt)
+    this.#inside.splice(index + 1, 0, request)
   }
 
   #runTimers(): void {
@@ -163,7 +171,7 @@ class Loop {
   }
 
   #end(request: Request): void {
-    if (this.#scene.computesFirst !== true) this.spend(this.#scene.computes)
+    if (request.kind.computesFirst !== true) this.spend(request.kind.computes)
     request.state = "ended"
     const latency = this.now - request.cameAt
     if (latency <= this.#patience) {
@@ -179,7 +187,7 @@ class Loop {
     const { connects = false } = this.#scene
     for (let cameAt = this.#arrival(polledAt); cameAt !== undefined; cameAt = this.#arrival(polledAt)) {
       if (connects) this.#door.accepted()
-      const request = new Request(this, cameAt)
+      const request = new Request(this, cameAt, this.#nextKind())
       this.spend(this.#costs.read)
       this.#clients.push(request)
       request.ticket = this.#door.enter(request, this.now)
@@ -188,6 +196,11 @@ class Loop {
     while (this.#clients.length > 0 && this.#clients[0]!.cameAt + this.#patience <= polledAt) {
       this.#giveUp(this.#clients.shift()!)
     }
+  }
+
+  #nextKind(): Kind {
+    const { others } = this.#scene
+    return others !== undefined && this.#random() < others.share ? others : this.#scene
   }
 
   /** Takes the next that has come by then: tells when it came. */
@@ -231,14 +244,16 @@ class Loop {
 
 class Request implements Admission.Visitor {
   readonly cameAt: number
+  readonly kind: Kind
   readonly #loop: Loop
   state: State = "waiting"
   ticket: Admission.Ticket | undefined = undefined
   startedAt = 0
   dueAt = 0
 
-  constructor(loop: Loop, cameAt: number) {
+  constructor(loop: Loop, cameAt: number, kind: Kind) {
     this.#loop = loop
+    this.kind = kind
     this.cameAt = cameAt
   }
 

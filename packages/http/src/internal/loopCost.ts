@@ -11,9 +11,6 @@ export interface Sample {
 /** What was longer ago weighs less, by a factor of e in so many milliseconds. */
 const memory = 1000
 
-/** Where it cannot be told who takes the time, those who come and time itself are believed to take so much less than those who were let in. */
-const prior = 0.003
-
 /**
  * One that was let in is taken to cost so many times what it seems to, and at least such a part of the mean: too many let in cost more than too
  * few. In simulation, with 5 ms after a wait of 100 ms at ten times the capacity, 148 of 200 a second are useful without, and 157 with it.
@@ -21,14 +18,14 @@ const prior = 0.003
 const [caution, leastPart] = [1.25, 0.05]
 
 /** Steps from the last solution towards the next. */
-const steps = 16
+const steps = 8
 
 /**
  * What takes the time of an event loop: each request that is let in, each that comes, and time itself, in which others run.
  *
  * Their costs are those that explain the last second best: least squares, with no cost below 0 (Lawson and Hanson, Solving Least Squares Problems,
- * chapter 23), by coordinate descent from the last solution. Where all three go together, as they do while the load stays the same, any
- * costs explain it. `speed` is right all the same: while the loop is busy all the time it is 1, whatever they are.
+ * chapter 23), by coordinate descent from the last solution, which begins with those who are let in: what could be anybody's is theirs. It supposes that
+ * all of them cost the same. Where they do not, or compute at other times than they end, it may find that they cost nothing.
  */
 export class LoopCost {
   #busy = 0
@@ -58,15 +55,18 @@ export class LoopCost {
     return this.#busy / this.#ended
   }
 
-  /** How much more the mean is than what one takes that is let in: at least 1. */
-  get excess(): number {
-    return 1 / Math.min(1, Math.max(leastPart, (caution * this.#perEnded) / this.mean))
-  }
-
-  /** How many means of those who are let in the loop has time for in as many milliseconds as one mean. */
+  /**
+   * How much faster than one in a mean cost requests may be let in, by what they take themselves: at least 1. With `own` for that, 20 times less than the
+   * mean at least, and `share` for the part of the time that is not spent on others, it is `share * mean / own`. A loop that is busy all the time gives 1,
+   * whatever is thought of `own`.
+   */
   get speed(): number {
-    const others = this.#busy - this.#busy / this.excess
-    return Math.max(0, 1 - others / this.#elapsed) * this.excess
+    const { mean } = this
+    const own = caution * this.#perEnded
+    if (!(own < mean)) return 1
+    const part = Math.max(leastPart, own / mean)
+    const others = (1 - part) * this.#busy
+    return Math.max(1, (1 - others / this.#elapsed) / part)
   }
 
   add({ busy, came, elapsed, ended }: Sample): void {
@@ -88,8 +88,8 @@ export class LoopCost {
 
   #descend(): void {
     this.#perEnded = least(this.#be - this.#perCome * this.#ce - this.#perMilli * this.#et, this.#ee)
-    this.#perCome = least(this.#bc - this.#perEnded * this.#ce - this.#perMilli * this.#ct, (1 + prior) * this.#cc)
-    this.#perMilli = least(this.#bt - this.#perEnded * this.#et - this.#perCome * this.#ct, (1 + prior) * this.#tt)
+    this.#perCome = least(this.#bc - this.#perEnded * this.#ce - this.#perMilli * this.#ct, this.#cc)
+    this.#perMilli = least(this.#bt - this.#perEnded * this.#et - this.#perCome * this.#ct, this.#tt)
   }
 }
 
