@@ -23,9 +23,9 @@ const steps = 8
 /**
  * What takes the time of an event loop: each request that is let in, each that comes, and time itself, in which others run.
  *
- * Their costs are those that explain the last second best: least squares, with no cost below 0 (Lawson and Hanson, Solving Least Squares Problems,
- * chapter 23), by coordinate descent from the last solution, which begins with those who are let in: what could be anybody's is theirs. It supposes that
- * all of them cost the same. Where they do not, or compute at other times than they end, it may find that they cost nothing.
+ * Their costs are those that explain the last second best: least squares, solved by steps of Gauss and Seidel from the last solution, which begin with
+ * those who are let in, so that what could be anybody's is theirs. It supposes that all of them cost the same: where they do not, or compute at other
+ * times than they end, it may find that they cost nothing.
  */
 export class LoopCost {
   #busy = 0
@@ -87,10 +87,10 @@ export class LoopCost {
   }
 
   #descend(): void {
-    this.#perEnded = least(this.#be - this.#perCome * this.#ce - this.#perMilli * this.#et, this.#ee)
-    this.#perCome = least(this.#bc - this.#perEnded * this.#ce - this.#perMilli * this.#ct, this.#cc)
-    this.#perMilli = least(this.#bt - this.#perEnded * this.#et - this.#perCome * this.#ct, this.#tt)
+    this.#perEnded = ratio(this.#be - this.#perCome * this.#ce - this.#perMilli * this.#et, this.#ee)
+    this.#perCome = ratio(this.#bc - this.#perEnded * this.#ce - this.#perMilli * this.#ct, this.#cc)
+    this.#perMilli = ratio(this.#bt - this.#perEnded * this.#et - this.#perCome * this.#ct, this.#tt)
   }
 }
 
-const least = (part: number, whole: number): number => (whole > 0 ? Math.max(0, part / whole) : 0)
+const ratio = (part: number, whole: number): number => (whole > 0 ? part / whole : 0)

@@ -49,13 +49,6 @@ describe("LoopCost", () => {
     assert.closeTo(costs.speed / costs.mean, 0.53 / 1.25, 0.05)
   })
 
-  it("takes nobody to give time back", () => {
-    const numbers = { came: (i: number) => 20 * (i % 5), ended: (i: number) => 10 + (i % 3) }
-    // Without a least cost of 0 those who ended would take 4 ms, of a mean of 3.6.
-    assert.closeTo(watch({ perCome: -0.1, perEnded: 4 }, numbers).speed, 1, 0.01)
-    assert.closeTo(watch({ perCome: 0.5, perEnded: -1, perMilli: 0.2 }, numbers).speed, 20 - 19 * 0.29, 0.5)
-  })
-
   it("takes a twentieth of the mean for the least that one can take who was let in", () => {
     const costs = watch({ perCome: 0.5 }, { came: (i) => 20 * (i % 5), ended: (i) => i % 3 })
     const busy = 0.5 * 40
