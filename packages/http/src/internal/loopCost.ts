@@ -11,11 +11,8 @@ export interface Sample {
 /** What was longer ago weighs less, by a factor of e in so many milliseconds. */
 const memory = 1000
 
-/**
- * One that was let in is taken to cost so many times what it seems to, and at least such a part of the mean: too many let in cost more than too
- * few. In simulation, with 5 ms after a wait of 100 ms at ten times the capacity, 148 of 200 a second are useful without, and 157 with it.
- */
-const [caution, leastPart] = [1.25, 0.05]
+/** One that was let in is taken to cost such a part of the mean at least: too many let in cost more than too few. */
+const leastPart = 0.05
 
 /** Steps from the last solution towards the next. */
 const steps = 8
@@ -62,9 +59,8 @@ export class LoopCost {
    */
   get speed(): number {
     const { mean } = this
-    const own = caution * this.#perEnded
-    if (!(own < mean)) return 1
-    const part = Math.max(leastPart, own / mean)
+    if (!(this.#perEnded < mean)) return 1
+    const part = Math.max(leastPart, this.#perEnded / mean)
     const others = (1 - part) * this.#busy
     return Math.max(1, (1 - others / this.#elapsed) / part)
   }
