@@ -1,7 +1,7 @@
 /**
  * What is measured, and for how long. `npm run bench -- overload [quick] [scenario …] [server …]`: without names all of them; `quick` takes
  * about five minutes, leaves out Fastify alone and stock unless they are named, and writes no results; neither does a run with only some of
- * the servers. The whole takes less than half an hour, and says at its start how long; scenarios that are not named keep their last results.
+ * the servers. The whole takes about 40 minutes, and says at its start how long; scenarios that are not named keep their last results.
  *
  * `npm run bench -- overload tune [quick] [server …]` tries the settings of the servers instead: see `tune.ts`.
  */

@@ -286,7 +286,7 @@ describe("LoopPace, behind a door", () => {
     )
   })
 
-  /** A few requests a second, and then thousands: more than are let in. Half of the loop is that of others while there are few. */
+  /** A few requests a second, and then thousands. A sixth of the loop is that of others while there are few. */
   const flash = { computes: 0.1, rate: (now: number) => (now < 5000 ? 20 : 4000), burden: 0.02, seconds: 15 }
 
   for (const waits of [10, 300]) {
@@ -297,7 +297,7 @@ describe("LoopPace, behind a door", () => {
     })
   }
 
-  it("opens it for those who come on connections of their own, of whom to refuse one costs more than to serve it", () => {
+  it("opens it for those who come on connections of their own, of whom to refuse one costs nearly as much as to serve it", () => {
     const run = (isPaced: boolean) =>
       mean(
         simulate({ ...flash, waits: 300, connects: true, isPaced, patience: 2000 }).slice(7),
