@@ -4,7 +4,7 @@ import { Cause, Effect, Exit, Fiber, Logger, References, Stream, Tracer } from "
 import { Offload } from "@spillway/runtime"
 import { OffloadDefect } from "@spillway/runtime/OffloadError"
 import { EdgeOffload, worker as edges } from "./fixtures/edges.ts"
-import { makeFlags, raised } from "./fixtures/flags.ts"
+import { makeFlags, raised, release } from "./fixtures/flags.ts"
 import { FlowOffload, worker } from "./fixtures/flow.ts"
 
 const provide = (options = {}) => Effect.provide(FlowOffload.layerThreads({ worker, workers: 1, ...options }))
@@ -61,8 +61,7 @@ describe("Offload.layerThreads, what a task is told and tells", () => {
         assert.strictEqual(error.reason._tag, "Saturated")
         assert.deepStrictEqual([bytes.buffer.detached, more.buffer.detached], [false, false])
         yield* raised(flags, 0)
-        Atomics.store(flags, 3, 1)
-        Atomics.notify(flags, 3)
+        release(flags)
         yield* Fiber.join(running)
         assert.strictEqual((yield* Fiber.join(waiting)).length, size)
         assert.isTrue(bytes.buffer.detached)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule } from "effect"
 import { Deadline, Offload } from "@spillway/runtime"
-import { makeFlags, raised } from "./fixtures/flags.ts"
+import { makeFlags, raised, release } from "./fixtures/flags.ts"
 import { FlowOffload, worker } from "./fixtures/flow.ts"
 import { ScarceOffload, worker as scarce } from "./fixtures/scarce.ts"
 import { TestOffload, worker as tasks } from "./fixtures/tasks.ts"
@@ -10,11 +10,6 @@ const provide = (options: Partial<Offload.ThreadsOptions> = {}) =>
   Effect.provide(FlowOffload.layerThreads({ worker, workers: 1, ...options }))
 
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
-
-const release = (flags: Int32Array) => {
-  Atomics.store(flags, 3, 1)
-  Atomics.notify(flags, 3)
-}
 
 describe("Offload.layerThreads, its workers and callers", () => {
   it.live("answers all of thousands of callers that are refused at once and try again", () =>

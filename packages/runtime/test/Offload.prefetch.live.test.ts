@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { Offload } from "@spillway/runtime"
-import { makeFlags, raised } from "./fixtures/flags.ts"
+import { makeFlags, raised, release } from "./fixtures/flags.ts"
 import { FlowOffload, worker } from "./fixtures/flow.ts"
 
 const provide = (options = {}) => Effect.provide(FlowOffload.layerThreads({ worker, workers: 1, ...options }))
@@ -84,15 +84,44 @@ describe("Offload.layerThreads, prefetch", () => {
     Effect.gen(function* () {
       const flow = yield* FlowOffload
       yield* warmUp(flow)
-      const flags = makeFlags()
-      const fibers = yield* Effect.forEach(Array.from({ length: 4 }), () =>
-        fork(Effect.result(flow.tick({ flags }, { priority: "low" })))
+      // `hold` has only ever been short, so tasks are put behind it.
+      yield* Effect.forEach(Array.from({ length: 20 }), () => flow.hold({ millis: 0, flags: makeFlags() }), {
+        discard: true
+      })
+      const [holding, ticks] = [makeFlags(), makeFlags()]
+      const running = yield* fork(flow.hold({ millis: 20_000, flags: holding }))
+      const fibers = yield* Effect.forEach(Array.from({ length: 3 }), () =>
+        fork(Effect.result(flow.tick({ flags: ticks }, { priority: "low" })))
       )
-      const urgent = yield* fork(flow.tick({ flags }, { priority: "high" }))
-      yield* Fiber.join(urgent)
+      const urgent = yield* fork(flow.tick({ flags: ticks }, { priority: "high" }))
+      release(holding)
+      assert.strictEqual(yield* Fiber.join(urgent), 0)
+      yield* Fiber.join(running)
       const results = yield* Effect.forEach(fibers, Fiber.join)
       const refused = results.filter(({ _tag }) => _tag === "Failure")
       assert.strictEqual(refused.length, 1)
+    }).pipe(provide({ maxQueued: 3 }))
+  )
+
+  it.live("refuses no task for others that have ended, though the event loop has not heard of it", () =>
+    Effect.gen(function* () {
+      const flow = yield* FlowOffload
+      // Long enough to be sent at once, not at the end of the turn.
+      yield* Effect.forEach(Array.from({ length: 20 }), () => flow.hold({ millis: 0.3, flags: makeFlags() }), {
+        discard: true
+      })
+      const flags = makeFlags()
+      release(flags)
+      const fibers = yield* Effect.forEach(Array.from({ length: 4 }), () => fork(flow.hold({ millis: 20_000, flags })))
+      // In the same turn of the loop, when the worker has run all four.
+      yield* Effect.sync(() => {
+        for (let waits = 0; waits < 1000 && Atomics.load(flags, 0) < 4; waits++) Atomics.wait(flags, 2, 0, 5)
+        Atomics.wait(flags, 2, 0, 20)
+      })
+      fibers.push(yield* fork(flow.hold({ millis: 20_000, flags })))
+      const orders = yield* Effect.forEach(fibers, Fiber.join)
+      assert.deepStrictEqual(orders, [0, 1, 2, 3, 4])
+      assert.strictEqual((yield* Offload.stats(flow)).ended.saturated, 0)
     }).pipe(provide({ maxQueued: 3 }))
   )
 

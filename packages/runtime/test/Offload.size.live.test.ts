@@ -1,18 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Metric, Schedule } from "effect"
 import { Offload } from "@spillway/runtime"
-import { makeFlags, raised } from "./fixtures/flags.ts"
+import { makeFlags, raised, release } from "./fixtures/flags.ts"
 import { FlowOffload, worker } from "./fixtures/flow.ts"
 
 const provide = (options = {}) => Effect.provide(FlowOffload.layerThreads({ worker, workers: 1, ...options }))
 
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
-
-/** Lets all tasks that hold their threads go on. */
-const release = (flags: Int32Array) => {
-  Atomics.store(flags, 3, 1)
-  Atomics.notify(flags, 3)
-}
 
 /** Looks at the statistics, again and again, until they are as expected. */
 const eventually = (flow: FlowOffload["Service"], condition: (stats: Offload.Stats) => boolean) =>

@@ -102,9 +102,11 @@ const judgeForm = (
   return undefined
 }
 
-/** The routes that answer without a look at the body. */
+/** The routes that answer without a look at the body. The router takes slashes in a row for one, and knows no trailing slash. */
 const isProbe = ({ target }: Start): boolean =>
-  /^(?:[a-z]+:\/\/[^/?#]*)?\/(?:livez|readyz|metrics)(?:[?#;]|$)/i.test(target)
+  /^(?:[a-z]+:\/\/[^/?#]*)?\/+(?:livez|readyz|metrics)\/*(?:[?#;]|$)/i.test(decoded(target))
+
+const decoded = (target: string): string => target.replace(/%[2-7][0-9a-f]/gi, decodeURIComponent)
 
 /** An answer of 200 says what the server took the request for. */
 const judgeEcho = (answer: HttpAnswer.Answer, request: StrictRequest): string | undefined => {

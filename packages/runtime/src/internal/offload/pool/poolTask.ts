@@ -1,7 +1,7 @@
 /** A task as the pool sees it: what to run, where it stands, and whom to tell. */
 import type { Transferable } from "node:worker_threads"
 import type * as AdmissionQueue from "../../../AdmissionQueue.ts"
-import { FromWorker } from "../protocol.ts"
+import { FromWorker, monotonicMillis } from "../protocol.ts"
 import type { Answer, ErrorData, TaskName } from "../protocol.ts"
 import { weigh } from "./weigh.ts"
 import type { WorkerThread } from "./workerThread.ts"
@@ -29,6 +29,10 @@ export type Outcome =
   | { readonly type: "crashed"; readonly exitCode: number; readonly error: ErrorData | undefined }
   | { readonly type: "unavailable"; readonly trouble: Trouble | undefined }
   | { readonly type: "interrupted" }
+
+/** Who is interrupted because its deadline has passed: timers may be early by a millisecond, and cut off the fraction of one. */
+export const isOverdue = ({ request: { deadline } }: PoolTask, { type }: Outcome): boolean =>
+  type === "interrupted" && deadline !== undefined && deadline - monotonicMillis() <= 2
 
 export const toOutcome = (answer: Answer): Outcome => {
   switch (answer[0]) {

@@ -13,7 +13,7 @@ import * as AdmissionQueue from "../../../AdmissionQueue.ts"
 import { FromWorker, monotonicMillis } from "../protocol.ts"
 import type { Answer, ErrorData, News } from "../protocol.ts"
 import { Listeners } from "./listeners.ts"
-import { PoolTask, TaskKind, toOutcome } from "./poolTask.ts"
+import { PoolTask, TaskKind, isOverdue, toOutcome } from "./poolTask.ts"
 import type { Outcome, TaskRequest } from "./poolTask.ts"
 import { Reaper } from "./reaper.ts"
 import { Trampoline } from "./trampoline.ts"
@@ -119,7 +119,7 @@ export class ThreadPool {
     // Also where nothing may wait, and so nothing ever does.
     const grown = this.#next === undefined && !this.queue.closed && this.crew.grow(this.queue.queued + 1)
     if (grown) this.#makeRoom(task.prefetchable)
-    if (this.#next === undefined && request.priority < priorities - 1) this.#makePlaceFor(task)
+    if (this.#next === undefined) this.#makePlaceFor(task)
     task.entry = this.queue.offer(task, now, request.priority)
     if (task.entry.state === "Admitted") this.#dispatch(task, now)
     else this.#decided(task, now)
@@ -214,9 +214,14 @@ export class ThreadPool {
     )
   }
 
-  /** Makes prefetched tasks wait in the queue again when one more urgent would be refused for them. */
+  /**
+   * Does what it can for a task that would be refused: reads the answers that lie in the ports, since what has ended occupies nobody,
+   * and makes prefetched tasks that are less urgent wait in the queue again.
+   */
   #makePlaceFor({ prefetchable, request: { priority } }: PoolTask): void {
     if (this.queue.queued < this.queue.maxQueued) return
+    if (this.crew.hearAnswers()) this.#makeRoom(prefetchable)
+    if (this.#next !== undefined || priority === priorities - 1) return
     for (const worker of this.crew.active) {
       if (worker.prefetched === 0) continue
       for (const task of worker.tasks) {
@@ -393,7 +398,3 @@ export class ThreadPool {
     this.#pump(monotonicMillis())
   }
 }
-
-/** Who is interrupted because its deadline has passed: timers may be early by a millisecond, and cut off the fraction of one. */
-const isOverdue = ({ request: { deadline } }: PoolTask, { type }: Outcome): boolean =>
-  type === "interrupted" && deadline !== undefined && deadline - monotonicMillis() <= 2

@@ -112,6 +112,13 @@ export class WorkerCrew {
     return prefetched
   }
 
+  /** Reads the answers that lie in the ports unread, and says whether there were any. */
+  hearAnswers(): boolean {
+    let heard = false
+    for (const worker of this.active) if (worker.hearAnswers()) heard = true
+    return heard
+  }
+
   /** A worker that can run one more task, else one that will soon get to it. */
   findRoom(mayPrefetch: boolean): WorkerThread | undefined {
     const free = this.#mayRunMore() ? this.#freest() : undefined

@@ -162,14 +162,35 @@ export class WorkerThread {
     }
   }
 
+  /**
+   * Reads what a thread that has ended a task has said, before the event loop comes to it, and says whether there was anything: in the
+   * loop's own turn a burst of calls may be longer than the tasks that it is made of.
+   */
+  hearAnswers(): boolean {
+    const { endedAt, startedAt, state } = this.#shared
+    const hasEnded = ({ slot }: PoolTask) =>
+      Atomics.load(state, slot) >= Cell.Running && endedAt[slot]! >= startedAt[slot]!
+    if (!this.tasks.some((task) => task !== undefined && hasEnded(task))) return false
+    try {
+      return this.#readPort(this.#events)
+    } catch (error) {
+      this.fail(toErrorData(error))
+      return true
+    }
+  }
+
+  #readPort(events: WorkerEvents): boolean {
+    for (let heard = false; ; heard = true) {
+      const received = receiveMessageOnPort(this.#port) as { readonly message: FromWorker } | undefined
+      if (received === undefined) return heard
+      this.#receive(received.message, events)
+    }
+  }
+
   /** Takes what the thread has said before it ended, and closes the port. */
   #drain(events: WorkerEvents): void {
     try {
-      for (;;) {
-        const received = receiveMessageOnPort(this.#port) as { readonly message: FromWorker } | undefined
-        if (received === undefined) break
-        this.#receive(received.message, events)
-      }
+      this.#readPort(events)
     } catch (error) {
       this.#error ??= toErrorData(error)
     }
