@@ -62,6 +62,30 @@ describe("BlockingServer", () => {
   }
 })
 
+describe("carry", () => {
+  it.live("sends the last bytes of a thread that has closed its port, however slowly they are read", () =>
+    Effect.gen(function* () {
+      const { client, socket } = yield* connection
+      const { port1, port2 } = new MessageChannel()
+      carry(socket, port1, 10 * patience)
+      client.pause()
+      // More than the buffers of a connection hold.
+      const sent = 16 * 1024 ** 2
+      port2.postMessage(new Uint8Array(sent))
+      port2.close()
+      yield* Effect.promise(() => once(port2, "close"))
+      yield* Effect.sleep("100 millis")
+      let received = 0
+      client.on("data", (bytes) => (received += bytes.length)).resume()
+      yield* Effect.timeout(
+        Effect.promise(() => once(client, "close")),
+        "10 seconds"
+      )
+      assert.strictEqual(received, sent)
+    })
+  )
+})
+
 describe("listen", () => {
   /** Every listener of this process that is made meanwhile. */
   const listeners = Effect.acquireRelease(
