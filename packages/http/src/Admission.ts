@@ -276,7 +276,7 @@ export class Admission {
     const gaveUp = held >= (this.#queue.meanHold ?? 0) ? "dropped" : "ignored"
     this.#queue.release(held, partition)
     this.#returnTime.served(now)
-    this.#pace?.ended()
+    this.#pace?.ended(held)
     if (this.#limit !== undefined)
       this.#resize(this.#limit.record(now, held, inFlight, outcome === "abandoned" ? gaveUp : outcome))
     this.#pump()

@@ -55,7 +55,7 @@ const [smoothing, softness, longHold] = [20, 100, 500]
 /** So many may start at once when nobody waits, whatever they cost: it may not be true any more. */
 const burst = 32
 
-/** Later than so many times the target, and nothing but the mean is believed; all again after so many milliseconds in which the loop was in time. */
+/** Later than so many times the target, and nothing but the cost is believed; all again after so many milliseconds in which the loop was in time. */
 const [disproof, regain] = [2, 20_000]
 
 /** What requests cost is reckoned anew once in so many milliseconds, and known of no fewer than so many. */
@@ -76,12 +76,13 @@ const cheap = 0.5
  * whenever there is any time left, or fewer than 3 are inside, which leaves no debt.
  *
  * The cost is the time that the loop was busy while there were requests, by how many ended: the mean of about the last second with requests (what
- * was longer ago weighs less by a factor of e a second). Of fewer than 8 requests there is none, and no pace. It holds what all else on the loop
+ * was longer ago weighs less by a factor of e a second). But it is no more than the mean time for which they were inside, and 0.2 ms to read and answer
+ * them: what is more is for others, and the bucket fills in the time that they leave. Of fewer than 8 requests there is none, and no pace. It holds what all else on the loop
  * takes, as those do who are refused: each then costs the more the fewer are let in, and a door that went by that alone would stay as narrow as it is.
  * So it is reckoned apart what the loop takes for those who were let in, for all who come, and for itself (least squares over
- * the last second). By how much the mean is more than the first, up to 20 times, the bucket fills faster, in the part of the time that the other
+ * the last second). By how much the cost is more than the first, up to 20 times, the bucket fills faster, in the part of the time that the other
  * two leave, and holds as much more, up to ten times `target`. That may be wrong where some cost much more than others: when the loop was
- * late by more than twice `target` on average nothing but the mean counts, and what is reckoned apart comes back over 20 s.
+ * late by more than twice `target` on average nothing but the cost counts, and what is reckoned apart comes back over 20 s.
  *
  * A response that computes as it is streamed does so when its handler has ended: the pace does not see how many do.
  *
@@ -99,7 +100,8 @@ export class LoopPace {
   #probedAt = 0
   readonly #costs = new LoopCost()
   #cost: number | undefined = undefined
-  /** How much faster the bucket may fill than by the mean alone, and how far that is believed. */
+  /** How fast the bucket may fill by the mean, how fast by what requests take themselves, and how far that is believed. */
+  #share = 1
   #speed = 1
   #trust = 1
   /** What happened since the cost was reckoned. */
@@ -107,6 +109,7 @@ export class LoopPace {
   #busy = 0
   #came = 0
   #ended = 0
+  #held = 0
   #busyAt = 0
 
   /** Use `make`. */
@@ -151,9 +154,10 @@ export class LoopPace {
     this.#came++
   }
 
-  /** One that was started has come to its end. */
-  ended(): void {
+  /** One that was started has come to its end, after so many milliseconds. */
+  ended(held: number): void {
     this.#ended++
+    this.#held += held
   }
 
   /** Probes begin, after a time in which nobody was inside and nobody waited. */
@@ -183,13 +187,13 @@ export class LoopPace {
     if (this.#elapsed >= period) this.#reckon()
   }
 
-  /** How much faster the bucket fills than by the mean alone. */
-  get #trusted(): number {
-    return 1 + this.#trust * (this.#speed - 1)
+  /** By how many milliseconds the bucket fills in one. */
+  get #believed(): number {
+    return this.#share + this.#trust * (this.#speed - this.#share)
   }
 
   #fill(now: number, isWaiting: boolean): void {
-    const filled = this.#left + this.#pace * this.#trusted * (now - this.#filledAt)
+    const filled = this.#left + this.#pace * this.#believed * (now - this.#filledAt)
     // What there is beyond that was there before somebody waited.
     this.#left = Math.max(this.#left, Math.min(this.#most(isWaiting), filled))
     this.#filledAt = now
@@ -198,17 +202,18 @@ export class LoopPace {
   #most(isWaiting: boolean): number {
     const { target } = this.#options
     return isWaiting
-      ? Math.min(calm, busy * this.#trusted) * target
+      ? Math.min(calm, busy * Math.max(1, this.#believed)) * target
       : Math.max(calm * target, burst * (this.#cost ?? 0))
   }
 
   #reckon(): void {
     const costs = this.#costs
-    costs.add({ elapsed: this.#elapsed, busy: this.#busy, came: this.#came, ended: this.#ended })
+    costs.add({ elapsed: this.#elapsed, busy: this.#busy, came: this.#came, ended: this.#ended, held: this.#held })
     const isKnown = costs.ended >= minCount
     this.#cost = isKnown ? costs.mean : undefined
     this.#speed = isKnown ? costs.speed : 1
-    this.#elapsed = this.#busy = this.#came = this.#ended = 0
+    this.#share = isKnown ? costs.share : 1
+    this.#elapsed = this.#busy = this.#came = this.#ended = this.#held = 0
   }
 }
 

@@ -316,7 +316,7 @@ describe("Admission", () => {
       })
       for (const name of ["a", "b", "c"]) door.enter(guest(name))
       turn(2)
-      for (let i = 0; i < 10; i++) pace.ended()
+      for (let i = 0; i < 10; i++) pace.ended(1000)
       for (busy = 500; time.now < 110;) yield* pass()
       assert.strictEqual(pace.cost, 50)
       while (pace.mayStart(time.now, 3, true)) pace.started()
@@ -344,7 +344,7 @@ describe("Admission", () => {
       }
       door.enter(new Light("first", log))
       if (cost !== undefined) {
-        for (let i = 0; i < 10; i++) pace.ended()
+        for (let i = 0; i < 10; i++) pace.ended(1000)
         busy = 10 * cost
         pace.probe({ now: time.now + 100, late: 0, isWaiting: false, meanHold: 1 })
         time.now += 100

@@ -16,8 +16,8 @@ const setUp = () => {
       pace.probe({ now: loop.now, late, isWaiting, meanHold })
     }
   }
-  const serve = (count: number) => {
-    for (let i = 0; i < count; i++) pace.ended()
+  const serve = (count: number, held = 1000) => {
+    for (let i = 0; i < count; i++) pace.ended(held)
   }
   /** How many start at once. */
   const burst = (isWaiting: boolean) => {
@@ -43,6 +43,23 @@ describe("LoopPace", () => {
       pass(100, { busy: 0.1 })
     }
     assert.closeTo(pace.cost!, 1, 0.05)
+  })
+
+  it("takes no more for it than they were inside, and 0.2 ms, and leaves the others their time", () => {
+    const { burst, pace, pass, serve } = setUp()
+    for (let i = 0; i < 50; i++) {
+      serve(10, 0.3)
+      pass(100, { busy: 0.4 })
+    }
+    assert.closeTo(pace.cost!, 0.5, 1e-9)
+    assert.closeTo(burst(false), 400, 1)
+    let count = 0
+    for (let i = 0; i < 10; i++) {
+      pass(10, { busy: 1, isWaiting: true })
+      count += burst(true)
+    }
+    // Others take 35 of 100 ms, and those who were served 5.
+    assert.closeTo(count, 130, 10)
   })
 
   it("knows no cost, and holds nobody, before 8 requests were served, and after a second without any", () => {

@@ -6,6 +6,8 @@ export interface Sample {
   readonly came: number
   /** Requests that were let in and have come to their end. */
   readonly ended: number
+  /** For how many milliseconds the latter were inside, together. */
+  readonly held: number
 }
 
 /** What was longer ago weighs less, by a factor of e in so many milliseconds. */
@@ -13,6 +15,9 @@ const memory = 1000
 
 /** One that was let in is taken to cost such a part of the mean at least: too many let in cost more than too few. */
 const leastPart = 0.05
+
+/** What the loop takes for a request while that is not inside, in milliseconds at most: to accept, read, answer and close was measured to take 0.1. */
+const outside = 0.2
 
 /** Steps from the last solution towards the next. */
 const steps = 8
@@ -27,6 +32,7 @@ const steps = 8
 export class LoopCost {
   #busy = 0
   #ended = 0
+  #held = 0
   #elapsed = 0
   /** Sums of products: of what came (c), ended (e) and the time that passed (t) with each other, and with the time that the loop was busy (b). */
   #cc = 0
@@ -47,28 +53,37 @@ export class LoopCost {
     return this.#ended
   }
 
-  /** The time that the loop was busy by how many ended, in milliseconds. Only to be asked when some have. */
+  /**
+   * The most that a request takes of the loop in the mean, in milliseconds: the time that the loop was busy by how many ended, and no more than for how
+   * long they were inside. Only to be asked when some have ended.
+   */
   get mean(): number {
-    return this.#busy / this.#ended
+    return Math.min(this.#busy, this.#held + outside * this.#ended) / this.#ended
+  }
+
+  /** The part of the time that is left for those who are let in if they cost the mean. */
+  get share(): number {
+    return 1 - Math.max(0, this.#busy - this.mean * this.#ended) / this.#elapsed
   }
 
   /**
-   * How much faster than one in a mean cost requests may be let in, by what they take themselves: at least 1. With `own` for that, 20 times less than the
-   * mean at least, and `share` for the part of the time that is not spent on others, it is `share * mean / own`. A loop that is busy all the time gives 1,
-   * whatever is thought of `own`.
+   * The same by what they take themselves, as if they cost the mean: with `own` for that, at least a twentieth of the mean, and `left` for the part of the
+   * time that is not spent on others, it is `left * mean / own`, and at least `share`. A loop that is busy all the time gives `share`, whatever is
+   * thought of `own`.
    */
   get speed(): number {
-    const { mean } = this
-    if (!(this.#perEnded < mean)) return 1
-    const part = Math.max(leastPart, this.#perEnded / mean)
-    const others = (1 - part) * this.#busy
-    return Math.max(1, (1 - others / this.#elapsed) / part)
+    const { mean, share } = this
+    if (!(this.#perEnded < mean)) return share
+    const own = Math.max(leastPart * mean, this.#perEnded)
+    const others = this.#busy - own * this.#ended
+    return Math.max(share, ((1 - others / this.#elapsed) * mean) / own)
   }
 
-  add({ busy, came, elapsed, ended }: Sample): void {
+  add({ busy, came, elapsed, ended, held }: Sample): void {
     const kept = Math.exp(-elapsed / memory)
     this.#busy = kept * this.#busy + busy
     this.#ended = kept * this.#ended + ended
+    this.#held = kept * this.#held + held
     this.#elapsed = kept * this.#elapsed + elapsed
     this.#cc = kept * this.#cc + came * came
     this.#ce = kept * this.#ce + came * ended

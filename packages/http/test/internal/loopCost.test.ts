@@ -17,12 +17,13 @@ interface Numbers {
 const watch = (
   { perCome = 0, perEnded = 0, perMilli = 0 }: Truth,
   { came, ended }: Numbers,
-  costs = new LoopCost()
+  costs = new LoopCost(),
+  held = 1000
 ) => {
   for (let i = 0; i < 50; i++) {
     const sample = { elapsed: 100, came: came(i), ended: ended(i) }
     const busy = perCome * sample.came + perEnded * sample.ended + perMilli * sample.elapsed
-    costs.add({ ...sample, busy: Math.min(100, busy) })
+    costs.add({ ...sample, busy: Math.min(100, busy), held: held * sample.ended })
   }
   return costs
 }
@@ -32,6 +33,14 @@ describe("LoopCost", () => {
     const costs = watch({ perEnded: 2 }, { came: () => 10, ended: (i) => (i < 40 ? 10 : 5) })
     assert.strictEqual(costs.mean, 2)
     assert.closeTo(costs.ended, 71, 1)
+  })
+
+  it("takes nothing for theirs that is more than the time in which they were inside, and 0.2 ms", () => {
+    const costs = watch({ perMilli: 0.4 }, { came: () => 10, ended: () => 10 }, new LoopCost(), 1.8)
+    assert.closeTo(costs.mean, 2, 1e-9)
+    assert.closeTo(costs.share, 0.8, 1e-9)
+    assert.closeTo(costs.speed, 0.8, 1e-9)
+    assert.closeTo(watch({ perMilli: 0.4 }, { came: () => 10, ended: () => 10 }).share, 1, 1e-9)
   })
 
   it("lays at the door of those who were let in what could be anybody's", () => {
