@@ -157,7 +157,9 @@ export class Heart {
     // It fell silent at some time between the last beat and the one that did not come: in the middle, to say one.
     const from = last + this.#options.period / 2
     const away = Atomics.exchange(this.cells, Cell.Away, 0)
-    const blocked = this.#beatAt - from - away
+    // Where all stood still until now, this thread may come to it before the one that watches, which does not know of that yet.
+    const seen = Atomics.load(this.cells, Cell.Silent) + 2 * this.#options.period
+    const blocked = Math.min(this.#beatAt - from - away, seen)
     if (!this.watching || blocked < this.#options.threshold) return
     const cpu = lastCpu === undefined || this.#cpu === undefined ? undefined : this.#cpu - lastCpu
     const held = suspect === undefined ? blocked : Math.min(blocked, suspect.held)

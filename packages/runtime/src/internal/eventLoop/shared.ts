@@ -10,10 +10,12 @@ export const Cell = {
   Label: 2,
   /** Milliseconds of the present silence in which the watching thread did not run either. */
   Away: 3,
+  /** Milliseconds of the present silence in which the watching thread ran. */
+  Silent: 4,
   /** 1 tells the watching thread to let go of the loop: to end its inspector session, if it has one. */
-  Stop: 4,
+  Stop: 5,
   /** 1 once it has. */
-  Stopped: 5
+  Stopped: 6
 } as const
 
 export type Cells = Int32Array<SharedArrayBuffer>

@@ -69,6 +69,7 @@ const look = (): void => {
   if (beat !== seen) {
     seen = beat
     silent = away = 0
+    Atomics.store(cells, Cell.Silent, 0)
     looked = written = false
     sight = undefined
     return
@@ -78,6 +79,7 @@ const look = (): void => {
   silent += counted
   away += elapsed - counted
   Atomics.store(cells, Cell.Away, Math.round(away))
+  Atomics.store(cells, Cell.Silent, Math.ceil(silent))
   if (silent >= threshold / 2) Atomics.store(cells, Cell.Armed, 1)
   if (silent >= threshold && !looked) {
     looked = true
