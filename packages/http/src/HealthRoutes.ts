@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import { CurrentLink } from "./internal/multiLoop/link.ts"
 import type { Link } from "./internal/multiLoop/link.ts"
+import { sparingly } from "./internal/sparingly.ts"
 
 const noStore = { "cache-control": "no-store" }
 const alive = HttpServerResponse.jsonUnsafe({ status: "alive" }, { headers: noStore })
@@ -45,10 +46,16 @@ const makeReadiness = Effect.gen(function* () {
   })
 })
 
-const allMetrics = Effect.flatMap(CurrentLink, (link) => link?.metrics ?? PrometheusMetrics.format())
-const metrics = Effect.map(allMetrics, (text) =>
+const toResponse = (text: string): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
-)
+
+const makeMetrics = Effect.gen(function* () {
+  const link = yield* CurrentLink
+  // Nothing else bounds those who ask, and to put all metrics into words takes some milliseconds.
+  return link === undefined
+    ? sparingly(Effect.map(PrometheusMetrics.format(), toResponse))
+    : Effect.map(link.metrics, toResponse)
+})
 
 /**
  * Adds the three routes.
@@ -59,7 +66,8 @@ const metrics = Effect.map(allMetrics, (text) =>
  *   that is not alive.
  * - `/readyz`: 200 if the process is ready and every check of `Health` succeeds, else 503, as while it drains; the body lists the
  *   checks by name.
- * - `/metrics`: every metric of Effect's registry as Prometheus text.
+ * - `/metrics`: every metric of Effect's registry as Prometheus text. It is made anew for each who asks, as long as that takes no more than
+ *   a tenth of the time (100 ms of it may be in a row); beyond that they are told what was made last.
  *
  * In a loop of `MultiLoop` the last two answer for the whole process, whichever loop is asked: it is ready while at least one loop is and
  * the process does not drain, and the body lists the states of the loops; the metrics are those of all loops, labelled by `loop`.
@@ -70,6 +78,7 @@ const metrics = Effect.map(allMetrics, (text) =>
 export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Drain | Health> = HttpRouter.use((router) =>
   Effect.gen(function* () {
     const readiness = yield* makeReadiness
+    const metrics = yield* makeMetrics
     // Probes come every few seconds from each of several sources: they would be most of a quiet server's log.
     yield* router.add("GET", "/livez", HttpMiddleware.withLoggerDisabled(Effect.succeed(alive)))
     yield* router.add("GET", "/readyz", HttpMiddleware.withLoggerDisabled(readiness))

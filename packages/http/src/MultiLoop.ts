@@ -30,6 +30,7 @@ import type { Sharing as InternalSharing, SlotState } from "./internal/multiLoop
 import { endStrays, failsInstead, hangups } from "./internal/multiLoop/process.ts"
 import { Supervisor } from "./internal/multiLoop/supervisor.ts"
 import type { StartFailure } from "./internal/multiLoop/supervisor.ts"
+import { sparingly } from "./internal/sparingly.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
 import { CannotListen, MultiLoopError, StartFailed, StartTimedOut } from "./MultiLoopError.ts"
 
@@ -262,7 +263,7 @@ export const make = Effect.fnUntraced(function* (
         new Supervisor(options, host, {
           fork,
           now: () => monotonicMillis(clock),
-          metrics: Effect.suspend(() => metrics),
+          metrics: Effect.suspend(() => told),
           gone: (thread, gone) =>
             thread.generation === 1 && thread.readyAt === undefined ? Effect.void : logGone(thread, gone),
           cannotStart: (failure) => Effect.logError("gave up", fail(failure)),
@@ -280,6 +281,7 @@ export const make = Effect.fnUntraced(function* (
       )
   )
   const metrics = collect(supervisor, context)
+  const told = sparingly(metrics)
   yield* Effect.forkScoped(watch(supervisor, context))
   if (options.sharing === "alone") yield* Effect.logWarning("threads can not share a port here: there is one loop")
   yield* Effect.mapError(supervisor.startAll, fail)

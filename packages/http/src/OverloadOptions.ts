@@ -109,8 +109,9 @@ export interface OverloadOptions {
    * `"adaptive"` is `AdaptiveLimit.knee` from 16 up to `maxConcurrent`: it begins with all permits, and takes some away when less do as
    * much, or when more than one in twenty is dropped. `"fixed"` leaves them all. A function makes one of your own (`AdaptiveLimit.make`).
    *
-   * An answer of 500 or more counts as dropped, and so does a deadline that passed, and a client that went away when its request had taken
-   * longer than the mean. Clients that went away sooner, and answers of 503, as of a full `Bulkhead`, count for nothing.
+   * An answer of 500 or more counts as dropped, and so does a `requestDeadline` that passed, and a client that went away, or whose own
+   * deadline passed (`DeadlineHeader`), when its request had taken longer than the mean. Clients that gave up sooner, and answers of 503, as
+   * of a full `Bulkhead`, count for nothing.
    *
    * An adaptive limit is for servers whose requests all wait for the same thing, of unknown capacity. Where they wait for different things it
    * is not told from the others which of them is slow: the limit goes down for all, and those that are fast are refused with the rest. There

@@ -8,6 +8,7 @@
 import type { Priority as LoadPriority } from "@spillway/runtime/LoadSignals"
 import * as FindMyWay from "effect/http/FindMyWay"
 import * as Result from "effect/Result"
+import { METHODS } from "node:http"
 import type { IncomingMessage } from "node:http"
 
 /**
@@ -86,7 +87,8 @@ export const byHeader = (field: string, values?: Readonly<Record<string, Priorit
  *
  * **Details**
  *
- * A request goes by the route that matches most closely, in any case of its letters. `HEAD` goes by the routes for `HEAD`, and as `GET`
+ * A request goes by the route that matches most closely, in any case of its letters, and its query does not matter. `"/exports/*"` is for
+ * `/exports`, too, unless there is a route for that, as `HttpRouter` has it. `HEAD` goes by the routes for `HEAD`, and as `GET`
  * where none of those matches, as it is answered by `HttpRouter`.
  *
  * Throws a `RangeError` for a route that does not begin with a slash, after its method if it has one, or that `HttpRouter` would not take
@@ -106,26 +108,44 @@ export const byRoute = (routes: Readonly<Record<string, Priority>>): Rule => {
   // In one router, a route for all methods would hide those for GET from a HEAD request.
   const heads = FindMyWay.make<Priority>()
   const others = FindMyWay.make<Priority>()
+  const folders: Array<() => void> = []
   for (const [route, priority] of Object.entries(routes)) {
     const [, method, path] = /^(?:([A-Z]+) )?(\/\S*)$/.exec(route) ?? []
-    if (path === undefined) refuseRoute(route)
+    if (path === undefined) return refuseRoute(route)
+    const router = method === "HEAD" ? heads : others
+    const methods = method === undefined ? METHODS : [method]
     Result.getOrElse(
-      Result.try(() => addRoute(method === "HEAD" ? heads : others, method, path as FindMyWay.PathInput, priority)),
+      Result.try(() => router.on(methods, path as FindMyWay.PathInput, priority)),
       (cause) => refuseRoute(route, cause)
     )
+    if (/.\/\*$/.test(path)) folders.push(() => addFolder(router, methods, path, priority))
   }
+  for (const add of folders) add()
   return ({ method, url }) => {
-    if (method !== "HEAD") return others.find(method!, url!)?.handler
-    return (heads.find("HEAD", url!) ?? others.find("GET", url!))?.handler
+    const path = pathOf(url!)
+    if (method !== "HEAD") return others.find(method!, path)?.handler
+    return (heads.find("HEAD", path) ?? others.find("GET", path))?.handler
   }
 }
 
-const addRoute = (
+/** The router would parse the query, which can cost more than all else that is done for a request that is refused. */
+const pathOf = (url: string): string => {
+  const end = url.search(/[#;?]/)
+  return end === -1 ? url : url.slice(0, end)
+}
+
+/** Adds what a route for all that is in a folder says of the folder itself. */
+const addFolder = (
   router: FindMyWay.Router<Priority>,
-  method: string | undefined,
-  path: FindMyWay.PathInput,
+  methods: ReadonlyArray<string>,
+  path: string,
   priority: Priority
-): void => (method === undefined ? router.all(path, priority) : router.on(method, path, priority))
+): void => {
+  for (const method of methods) {
+    // It fails where there is a route for the folder, which says more.
+    Result.try(() => router.on(method, path.slice(0, -2) as FindMyWay.PathInput, priority))
+  }
+}
 
 const refuseRoute = (route: string, cause?: unknown): never => {
   const why = cause === undefined ? "" : ` (${cause instanceof Error ? cause.message : String(cause)})`

@@ -1,7 +1,7 @@
 import { HealthRoutes } from "@spillway/http"
 import { assert, describe, it } from "@effect/vitest"
 import { Health } from "@spillway/runtime"
-import { Effect, Fiber, Layer, Ref } from "effect"
+import { Effect, Fiber, Layer, Metric, Ref } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { get, router, soon, start } from "./fixture.ts"
 
@@ -54,6 +54,27 @@ describe("HealthRoutes", () => {
       assert.match(body, /^http_server_active_requests 0$/m)
       assert.match(body, /^spillway_http_connections\{state="idle"\} \d+$/m)
       assert.notInclude(body, "/users/7")
+    })
+  )
+
+  it.live("puts the metrics into words a tenth of the time, however often somebody asks", () =>
+    Effect.gen(function* () {
+      // Some milliseconds of words.
+      for (let i = 0; i < 1000; i++) {
+        yield* Metric.update(Metric.counter("health_routes_test", { attributes: { i: String(i) } }), 1)
+      }
+      const asked = Metric.counter("health_routes_test_asked")
+      const server = yield* start(router(HealthRoutes.layerNoChecks))
+      const ask = Effect.gen(function* () {
+        yield* Metric.update(asked, 1)
+        const { body } = yield* get(server.url("/metrics"))
+        return /^health_routes_test_asked (\d+)$/m.exec(body)![1]
+      })
+      assert.strictEqual(yield* ask, "1")
+      assert.strictEqual(yield* ask, "2")
+      const told = new Set<string>()
+      for (let i = 0; i < 600; i++) told.add((yield* ask)!)
+      assert.isBelow(told.size, 300)
     })
   )
 })

@@ -1,5 +1,7 @@
 import { Priority } from "@spillway/http"
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
 import type { IncomingMessage } from "node:http"
 
 const request = (method: string, url: string, headers: Record<string, string> = {}) =>
@@ -40,6 +42,63 @@ describe("Priority", () => {
       ["critical", undefined, "sheddable", "sheddable", undefined, undefined]
     )
   })
+
+  it("takes a folder for what is in it, as the router does, unless there is a route for it", () => {
+    const rule = Priority.byRoute({
+      "/exports/*": "sheddable",
+      "GET /files/*": "sheddable",
+      "GET /files": "critical",
+      "POST /orders/*": "critical",
+      "/orders": "sheddable",
+      "/:tenant/*": "normal"
+    })
+    const read = (line: string) => rule(request(...(line.split(" ") as [string, string])))
+    for (const path of ["/exports", "/exports/", "/EXPORTS?x=1", "//exports", "/exports;x"]) {
+      assert.deepStrictEqual(
+        ["GET", "HEAD", "PURGE"].map((method) => read(`${method} ${path}`)),
+        ["sheddable", "sheddable", "sheddable"]
+      )
+    }
+    assert.deepStrictEqual(["GET /files", "GET /files/a", "POST /orders", "POST /orders/1", "GET /acme"].map(read), [
+      "critical",
+      "sheddable",
+      "sheddable",
+      "critical",
+      "normal"
+    ])
+    assert.strictEqual(Priority.byRoute({ "/*": "sheddable" })(request("GET", "/")), "sheddable")
+  })
+
+  it.effect("goes by the route that answers, whatever the path", () =>
+    Effect.gen(function* () {
+      const priorities: Record<string, Priority.Priority> = {
+        "/exports/*": "sheddable",
+        "/exports/daily": "critical",
+        "/files/:id": "critical",
+        "/files/*": "sheddable",
+        "/:tenant/exports": "normal"
+      }
+      const rule = Priority.byRoute(priorities)
+      const routes = Object.entries(priorities).map(([path, priority]) =>
+        HttpRouter.add("GET", path as `/${string}`, HttpServerResponse.text(priority))
+      )
+      const { dispose, handler } = HttpRouter.toWebHandler(Layer.mergeAll(...(routes as [(typeof routes)[0]])), {
+        disableLogger: true
+      })
+      yield* Effect.addFinalizer(() => Effect.promise(dispose))
+      const parts = ["", "exports", "files", "daily", "a"]
+      for (const first of parts) {
+        for (const second of parts) {
+          for (const end of ["", "/", "?x=/exports", ";a", "/b/c"]) {
+            const url = `/${first}/${second}${end}`
+            const response = yield* Effect.promise(() => handler(new Request(`http://localhost${url}`)))
+            const answered = response.status === 200 ? yield* Effect.promise(() => response.text()) : undefined
+            assert.strictEqual(rule(request("GET", url)), answered, url)
+          }
+        }
+      }
+    }).pipe(Effect.scoped)
+  )
 
   it("takes HEAD for GET, unless it has a route of its own", () => {
     const rule = Priority.byRoute({

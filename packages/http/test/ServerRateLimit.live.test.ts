@@ -56,6 +56,25 @@ const bytesOf = (connection: string, burst: number) =>
 const withoutTimes = (text: string) => text.replaceAll(/(;t=|retry-after: )\d+/g, "$1N")
 
 describe("ServerRateLimit", () => {
+  it.live("judges nothing more of a request that is refused", () =>
+    Effect.gen(function* () {
+      const judged: Array<string> = []
+      const { app, seen } = witness()
+      const server = yield* start(app, {
+        ...limitedTo(1),
+        priority: ({ url }) => (judged.push(`priority of ${url}`), "normal"),
+        partition: ({ url }) => (judged.push(`partition of ${url}`), undefined)
+      })
+      const client = yield* RawClient.connect(server)
+      yield* client.write(getRequest("/1") + getRequest("/2"))
+      assert.strictEqual((yield* soon(client.answers(2))).answers.length, 2)
+      const other = yield* RawClient.connect(server)
+      yield* other.write(handshake("/3"))
+      yield* soon(other.receivedUntil("HTTP/1.1 429"))
+      assert.deepStrictEqual([judged, seen], [["priority of /1", "partition of /1"], ["/1"]])
+    })
+  )
+
   it.live("refuses with the same bytes each time, on a connection that stays open, and no handler sees it", () =>
     Effect.gen(function* () {
       const { app, seen } = witness()

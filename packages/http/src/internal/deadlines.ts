@@ -32,15 +32,22 @@ export class Deadlines {
     this.#usual = new ExpiryList(millis)
   }
 
-  /** Adds an item that arrived at `since`, now or a little earlier, whose client waits for `patience` milliseconds. */
-  add(item: Expiring, since: number, patience: number = Infinity): void {
-    if (patience >= this.#millis) return this.#usual.add(item, since)
+  /**
+   * Adds an item that arrived at `since`, now or a little earlier, whose client waits for `patience` milliseconds. Says whether that is less
+   * than anybody may wait.
+   */
+  add(item: Expiring, since: number, patience: number = Infinity): boolean {
+    if (patience >= this.#millis) {
+      this.#usual.add(item, since)
+      return false
+    }
     item.dueAt = since + patience
     if (!this.turning) this.#hand = Math.floor(since / tickMillis)
     this.#empty = 0
     const tick = Math.max(this.#hand + 1, Math.ceil(item.dueAt / tickMillis))
     this.#wheel[tick % slots]!.append(item)
     this.#latch.openUnsafe()
+    return true
   }
 
   /** Takes an item out, if it is there. */

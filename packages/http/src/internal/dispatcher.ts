@@ -124,23 +124,20 @@ export class Dispatcher {
     const { connection, request } = exchange
     if (refusal !== undefined) return this.#reject(exchange, refusal)
     if (this.handler === undefined) return this.#answer(exchange, answers.starting, "Starting", 1)
-    if (!this.#classify(request, exchange)) return this.#answer(exchange, answers.failed, "Failed", 0)
+    if (!this.#judge(exempt, request, exchange)) return this.#fail(exchange)
     if (!exchange.exempt) {
       if (connection.reserved) return this.refuse(exchange, "ConnectionLimit")
       if (this.rateLimit?.admits(exchange) === false) return
+      if (!this.#judge(classify, request, exchange)) return this.#fail(exchange)
     }
-    this.deadlines.add(exchange, exchange.arrivedAt, remainingOf(request.headers))
+    exchange.impatient = this.deadlines.add(exchange, exchange.arrivedAt, remainingOf(request.headers))
     if (!connection.admit(exchange)) this.refuse(exchange, "QueueFull")
   }
 
   /** Judges a request by its head. The functions for that are not ours: says whether none of them threw, which nobody above could answer for. */
-  #classify(request: Incoming, standing: Standing): boolean {
-    const { classes, exempt } = this.options
+  #judge(judge: Judge, request: Incoming, standing: Standing): boolean {
     try {
-      standing.exempt = exempt(request)
-      if (standing.exempt) return true
-      standing.priority = classes.priority(request)
-      standing.partition = classes.partition(request)
+      judge(this.options, request, standing)
       return true
     } catch (defect) {
       // It ends when it is logged.
@@ -159,10 +156,11 @@ export class Dispatcher {
     if (refusal !== undefined) return refuseHandshake(this, connection, refusal)
     const now = this.now()
     const handshake = new Handshake(this, request, connection, head)
-    if (!this.#classify(request, handshake)) return handshake.turnAway(unjudged)
+    if (!this.#judge(exempt, request, handshake)) return handshake.turnAway(unjudged)
     const verdict = handshake.exempt ? undefined : this.rateLimit?.judgeHandshake(request, now)
     if (verdict !== undefined && Result.isFailure(verdict)) return handshake.turnAway(verdict.failure)
     handshake.quota = verdict?.success
+    if (!handshake.exempt && !this.#judge(classify, request, handshake)) return handshake.turnAway(unjudged)
     handshake.enterDoor(now)
   }
 
@@ -237,6 +235,10 @@ export class Dispatcher {
     return response.sendBytes(answer.status, bytes)
   }
 
+  #fail(exchange: Exchange): void {
+    this.#answer(exchange, answers.failed, "Failed", 0)
+  }
+
   #reject(exchange: Exchange, { answer, closes, reason }: answers.HeadRefusal): void {
     if (closes) exchange.response.shouldKeepAlive = false
     this.#answer(exchange, answer, reason, 0)
@@ -304,6 +306,18 @@ export class Dispatcher {
     this.recorder.refused(reason)
     connection.close(bytes)
   }
+}
+
+type Judge = (options: Resolved, request: Incoming, standing: Standing) => void
+
+const exempt: Judge = (options, request, standing) => {
+  standing.exempt = options.exempt(request)
+}
+
+/** After the rate limit: to find the route of a request costs more than to refuse it. */
+const classify: Judge = ({ classes }, request, standing) => {
+  standing.priority = classes.priority(request)
+  standing.partition = classes.partition(request)
 }
 
 /** A queue that is not longer than the work itself takes is no overload, as long as it is far from the longest wait. */

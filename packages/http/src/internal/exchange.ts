@@ -47,6 +47,8 @@ export interface Guarded {
   readonly deadline: number
   /** The deadline passed before the handler was done. */
   readonly expired: boolean
+  /** The deadline is its client's own, earlier than that of the server. */
+  readonly impatient: boolean
   /** The client sent its body too slowly, and the handler was interrupted for it. */
   readonly bodyTimedOut: boolean
   /** What its client is told of its quota, if the server limits it. */
@@ -93,9 +95,13 @@ const cutOff = Object.assign(new Error("the body ended too early"), { code: "HPE
  * What the door learns from a request: an answer of our own fault, or a late one, is not what a permit is for. A 503 says nothing: what
  * refuses so, as a `Bulkhead` does, has a limit of its own.
  */
-export const outcomeOf = ({ bodyTimedOut, expired, status }: Guarded, isGone: boolean): Outcome | "abandoned" => {
-  if (expired) return "dropped"
-  if (isGone) return "abandoned"
+export const outcomeOf = (
+  { bodyTimedOut, expired, impatient, status }: Guarded,
+  isGone: boolean
+): Outcome | "abandoned" => {
+  if (expired && !impatient) return "dropped"
+  // A client says how long it waits as it likes: one that waits for nearly nothing must not make the server look slow.
+  if (expired || isGone) return "abandoned"
   if (bodyTimedOut || status === 503 || status === 0) return "ignored"
   return status >= 500 ? "dropped" : "success"
 }
@@ -120,6 +126,7 @@ export class Exchange implements Visitor, Expiring, Guarded, Standing {
   priority: Priority = "normal"
   partition = 0
   expired = false
+  impatient = false
   bodyTimedOut = false
   quota: Fields | undefined = undefined
   status = 0

@@ -86,6 +86,7 @@ export class Handshake implements Visitor, Expiring, Guarded, Standing {
   readonly deadline = Infinity
   route = ""
   expired = false
+  impatient = false
   status = 0
   /** It has no quota to pay from. At the door it is as any other. */
   exempt = false
@@ -120,7 +121,7 @@ export class Handshake implements Visitor, Expiring, Guarded, Standing {
 
   /** Knocks at the door. */
   enterDoor(now: number): void {
-    this.#host.deadlines.add(this, now, remainingOf(this.#request.headers))
+    this.impatient = this.#host.deadlines.add(this, now, remainingOf(this.#request.headers))
     this.#permit.ask(now)
   }
 
