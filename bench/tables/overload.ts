@@ -202,8 +202,8 @@ const sheddingTable = ({ shedding }: Scenarios): ReadonlyArray<string> => {
   return [
     `**What a refusal costs.** CPU of the server for each request, as fast as clients can, ${shedding.connections} connections (wrk), ` +
       `${shedding.results[0]?.rounds.length ?? 0} rounds of ${shedding.seconds} s; ${stolen(shedding.stealPercent)}. The handler reads the body ` +
-      "of a POST. Beyond 5,000 refusals a second ours does not read a kept connection for a second, so that its server idles between. The " +
-      "target is for GET on kept connections.",
+      "of a POST. Here ours reads whatever is refused (`maxRefusalRate`) and sheds nothing of what it serves (`queueTarget`): as a server is set by " +
+      "default, refusals beyond 5,000 a second wait in the kernel. The target is for GET on kept connections.",
     table(["server, request", "accepted", "refused", "refused over accepted"], rows)
   ]
 }
