@@ -51,7 +51,7 @@ export const variables = {
   METRICSTREAM_MAX_SIZE: variable(
     size,
     "1 GiB",
-    "how large the database file may become, from 1 MiB; the oldest events go first; `Infinity` sets no limit"
+    "to how many bytes the database file is kept, from 1 MiB; the oldest events go first; `Infinity` sets no limit"
   ),
   METRICSTREAM_MAX_SERIES: variable(
     wholeNumber,

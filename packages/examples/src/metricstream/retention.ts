@@ -17,7 +17,7 @@ import { Storage } from "./storage/storage.ts"
 export interface Options {
   /** How old events may become. More than 0; `Infinity` keeps them for ever. */
   readonly maxAge: Duration.Input
-  /** How many bytes the database file may have. From 0; `Infinity` sets no limit. */
+  /** To how many bytes the database file is brought back at each look. From 0; `Infinity` sets no limit. */
   readonly maxSize: number
 }
 
@@ -50,7 +50,7 @@ const deleteSome = Effect.fnUntraced(function* ({ maxAge, maxSize }: Options) {
   const storage = yield* Storage
   const now = yield* Clock.currentTimeMillis
   const from = keepFrom(now, Duration.toMillis(maxAge))
-  const policy = { keepFrom: from, maxBytes: maxSize * fullness, now, budget }
+  const policy = { keepFrom: from, maxBytes: maxSize * fullness, maxFileBytes: maxSize, now, budget }
   const retained = yield* storage.retain(policy, { priority: "low" })
   yield* Metric.update(byAge, retained.aged)
   yield* Metric.update(bySize, retained.crowded)

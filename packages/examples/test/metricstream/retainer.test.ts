@@ -10,7 +10,7 @@ import { makeWriter } from "@spillway/examples/metricstream/storage/writer"
 import { storedEvents, temporaryFolder, toColumns } from "./support/files.ts"
 
 const now = 1_000_000
-const keepAll: Policy = { keepFrom: -Infinity, maxBytes: Infinity, now, budget: 0 }
+const keepAll: Policy = { keepFrom: -Infinity, maxBytes: Infinity, maxFileBytes: Infinity, now, budget: 0 }
 
 /** A database that its writer and its retainer share a connection to. */
 const openDatabase = Effect.fnUntraced(function* (limits: Partial<Limits> = {}) {
@@ -195,6 +195,26 @@ describe("retainer", () => {
       append(steady(["a", "b"], 5000, 50_000, 1))
       const { freeBytes, usedBytes } = retain(keepAll)
       assert.strictEqual(usedBytes + freeBytes, after)
+    })
+  )
+
+  it.effect("gives back all free space that the file has beyond its size, however little that is", () =>
+    Effect.gen(function* () {
+      const { append, db, path, retain, retainAll } = yield* openDatabase()
+      append(steady(["a", "b"], 50_000, 0, 1))
+      const { usedBytes } = retain(keepAll)
+      // The events go, but for few: that much may stay free without a limit.
+      const { freeBytes } = retainAll({ keepFrom: 30_000 }).at(-1)!
+      assert.isAbove(freeBytes, usedBytes / 2)
+      const maxFileBytes = usedBytes - freeBytes / 2
+      const last = retainAll({ keepFrom: 30_000, maxFileBytes }).at(-1)!
+      db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+      const { size } = statSync(path)
+      assert.strictEqual(last.usedBytes + last.freeBytes, size)
+      assert.isAtMost(size, maxFileBytes)
+      assert.isAbove(size, maxFileBytes - 4096)
+      // What is in use it cannot give back.
+      assert.strictEqual(retainAll({ keepFrom: 30_000, maxFileBytes: 0 }).at(-1)!.freeBytes, 0)
     })
   )
 

@@ -72,12 +72,12 @@ describe("Retention", () => {
       }).pipe(ownMetrics)
   )
 
-  it.effect("asks for what is too old by steps of a hundredth of the age, and for less than the size", () =>
+  it.effect("asks for what is too old by steps of a hundredth of the age, and for less in use than the size", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(1_000_000_123)
       const calls = yield* run({ maxAge: "50 seconds", maxSize: 1000 }, [])
       yield* TestClock.adjust("1 second")
-      const policy = { maxBytes: 950, budget: 10 }
+      const policy = { maxBytes: 950, maxFileBytes: 1000, budget: 10 }
       assert.deepStrictEqual(
         calls.map((call) => call.policy),
         [
@@ -92,7 +92,7 @@ describe("Retention", () => {
     Effect.gen(function* () {
       const calls = yield* run({ maxAge: Duration.infinity, maxSize: Infinity }, [])
       yield* TestClock.adjust("1 second")
-      assert.deepInclude(calls[0]!.policy, { keepFrom: -Infinity, maxBytes: Infinity })
+      assert.deepInclude(calls[0]!.policy, { keepFrom: -Infinity, maxBytes: Infinity, maxFileBytes: Infinity })
     })
   )
 

@@ -231,7 +231,7 @@ describe("writer", () => {
       db.exec("CREATE TABLE large (bytes BLOB); INSERT INTO large VALUES (zeroblob(70000000))")
       db.close()
       const writer = yield* writerOf(path)
-      const policy = { keepFrom: 0, maxBytes: Infinity, now: 0, budget: 10 }
+      const policy = { keepFrom: 0, maxBytes: Infinity, maxFileBytes: Infinity, now: 0, budget: 10 }
       new DatabaseSync(path).exec("DELETE FROM large")
       const { freeBytes, more } = writer.retain(policy)
       assert.isAbove(freeBytes, 69_000_000)

@@ -18,6 +18,8 @@ export interface Policy {
   readonly keepFrom: number
   /** The oldest events go while the database uses more bytes than this. `Infinity` keeps all. */
   readonly maxBytes: number
+  /** Free space goes back to the disk while the file has more bytes than this. `Infinity` sets no limit. */
+  readonly maxFileBytes: number
   /** The present time, in milliseconds since 1970. */
   readonly now: number
   /** For how many milliseconds to work, from 0. What is begun is finished, so it takes a few more, and something is always done. */
@@ -66,10 +68,11 @@ export const makeRetainer = (db: DatabaseSync, limits: Limits = defaults): Retai
       space.emptyLog()
       const deleted = { aged: 0, crowded: 0 }
       const bound = () => remover.bound(policy, space.usedBytes())
-      if (bound() !== undefined || space.spare() > 0) {
+      const isMore = () => bound() !== undefined || space.spare(policy.maxFileBytes) > 0
+      if (isMore()) {
         transaction(db, () => {
           let oldest = bound()
-          if (oldest === undefined) return space.shrink()
+          if (oldest === undefined) return space.shrink(policy.maxFileBytes)
           // Once whatever the budget is: a call that does nothing would be repeated for ever.
           let batches = 0
           do {
@@ -80,7 +83,7 @@ export const makeRetainer = (db: DatabaseSync, limits: Limits = defaults): Retai
       }
       return {
         ...deleted,
-        more: bound() !== undefined || space.spare() > 0,
+        more: isMore(),
         millis: performance.now() - start,
         series: (countSeries.get() as { readonly count: number }).count,
         ...space.sizes()

@@ -15,7 +15,7 @@ export interface Sizes {
 }
 
 export interface Limits {
-  /** Free pages that are kept for the events to come, as a share of those in use; and at least so many. */
+  /** Free pages that are kept for the events to come while the file is within its size, as a share of those in use; and at least so many. */
   readonly slack: { readonly share: number; readonly pages: number }
   /**
    * From how many bytes on the write-ahead log is emptied although readers have to be waited for; for how many milliseconds, and how
@@ -36,11 +36,13 @@ export const makeSpace = (db: DatabaseSync, { slack, wal }: Limits) => {
   const canShrink = pragma(db, "auto_vacuum") === INCREMENTAL
   const usedBytes = () => (pages.all() - pages.free()) * pages.size
 
-  /** How many pages the file could give back, and keep enough for the events to come. */
-  const spare = () => {
+  /** How many free pages the file is to give back: those that the events to come do not need, and those beyond its size. */
+  const spare = (maxFileBytes: number) => {
     if (!canShrink) return 0
-    const free = pages.free()
-    return Math.max(0, Math.floor(free - Math.max(slack.pages, (pages.all() - free) * slack.share)))
+    const [all, free] = [pages.all(), pages.free()]
+    const unneeded = free - Math.max(slack.pages, (all - free) * slack.share)
+    const beyond = Math.min(free, all - maxFileBytes / pages.size)
+    return Math.max(0, Math.floor(unneeded), Math.ceil(beyond))
   }
 
   return {
@@ -51,7 +53,7 @@ export const makeSpace = (db: DatabaseSync, { slack, wal }: Limits) => {
      * Gives some pages back. Others are moved into their places, which is written to the log and synced: most of the time goes there. It is
      * `exec` that runs this to its end: each step of a statement frees one page.
      */
-    shrink: () => db.exec(`PRAGMA incremental_vacuum(${Math.min(spare(), 64)})`),
+    shrink: (maxFileBytes: number) => db.exec(`PRAGMA incremental_vacuum(${Math.min(spare(maxFileBytes), 64)})`),
     emptyLog: log.empty
   }
 }

@@ -19,6 +19,7 @@ export class StorageFailed extends Schema.TaggedError<StorageFailed>("metricstre
 export const Policy = Schema.Struct({
   keepFrom: Schema.Number,
   maxBytes: Schema.Number,
+  maxFileBytes: Schema.Number,
   now: Schema.Number,
   budget: Schema.Number
 })
