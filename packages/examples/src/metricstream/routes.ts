@@ -24,7 +24,7 @@ import { postMetrics } from "./otlp/route.ts"
 import * as assets from "./page/assets.ts"
 import * as page from "./page/routes.ts"
 import { listQuery, seriesQuery } from "./query/parameters.ts"
-import { Queries } from "./query/queries.ts"
+import { Queries, questions } from "./query/queries.ts"
 
 export interface Options {
   /** Events per second that each client may send; in a burst twice as many. */
@@ -74,7 +74,7 @@ const getSeries = Effect.gen(function* () {
   const queries = yield* Queries
   const { name = "" } = yield* HttpRouter.params
   const query = yield* seriesQuery(yield* HttpServerRequest.ParsedSearchParams, yield* Clock.currentTimeMillis)
-  const columns = yield* queries.aggregate({ name, ...query })
+  const columns = yield* questions.withPermit(queries.aggregate({ name, ...query }))
   const { agg, from, step, to } = query
   const buckets = Array.from(columns[0]!, (_, index) => ({
     start: from + index * step,

@@ -206,7 +206,8 @@ const makeReader = Effect.fnUntraced(function* (watches: Watches) {
     const { name } = watch
     const range = watch.rangeAt(yield* Clock.currentTimeMillis)
     watch.begin(monotonicNow)
-    const columns = yield* queries.aggregate({ name, ...range, agg: [...watchedAggregations] })
+    const question = { name, ...range, agg: [...watchedAggregations] }
+    const columns = yield* queries.aggregate(question, { priority: "high" })
     const { from, step } = range
     watch.update({ name, from, step, columns: columns.map((column) => Array.from(column, orNull)) })
   })

@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import { Ingest } from "../ingest.ts"
 import { OtlpReader } from "../otlp/tasks.ts"
-import { Queries } from "../query/queries.ts"
+import { Queries, questions } from "../query/queries.ts"
 import { Storage } from "../storage/storage.ts"
 import { figures } from "./figures.ts"
 import type { Figures, Point } from "./figures.ts"
@@ -90,6 +90,7 @@ export const makeSampler = Effect.gen(function* () {
     const { queued, running } = yield* server.stats
     const { delayP50, delayP99 } = yield* loop.stats
     const workers = yield* Effect.forEach(offloads, workersOf)
+    const { queued: asked } = yield* questions.stats
     const measured: Figures = {
       ...since(before, now),
       pending,
@@ -98,7 +99,7 @@ export const makeSampler = Effect.gen(function* () {
       loopP50: Duration.toSeconds(delayP50),
       loopP99: Duration.toSeconds(delayP99),
       busy: workers.reduce((sum, { busy }) => sum + busy, 0),
-      waiting: workers.reduce((sum, { waiting }) => sum + waiting, 0)
+      waiting: workers.reduce((sum, { waiting }) => sum + waiting, asked)
     }
     before = now
     return toPoint(yield* Clock.currentTimeMillis, measured)

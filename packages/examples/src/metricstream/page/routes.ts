@@ -19,7 +19,8 @@ const getPage = Effect.fnUntraced(function* (assets: Assets) {
   const queries = yield* Queries
   const { headers, url } = yield* HttpServerRequest.HttpServerRequest
   const { match } = yield* listQuery(yield* HttpServerRequest.ParsedSearchParams)
-  const series = yield* queries.list({ after: "", match, limit: limits.series, recent: limits.recent })
+  const list = { after: "", match, limit: limits.series, recent: limits.recent }
+  const series = yield* queries.list(list, { priority: "high" })
   const html = page.render({
     assets,
     series,

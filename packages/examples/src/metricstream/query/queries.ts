@@ -1,6 +1,8 @@
 /** The tasks of the query workers, and the service that runs them there. */
 import * as Problem from "@spillway/http/Problem"
+import * as Bulkhead from "@spillway/runtime/Bulkhead"
 import * as Offload from "@spillway/runtime/Offload"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Respondable from "effect/http/HttpServerRespondable"
 import * as Rpc from "effect/rpc/Rpc"
@@ -66,17 +68,31 @@ export const QueryTasks = RpcGroup.make(
   })
 )
 
+/** How long a query waits at most. */
+const maxWait = Duration.seconds(5)
+
 /** Service that answers questions about series, on threads that only read. */
 export class Queries extends Offload.Service<Queries>()("metricstream/Queries", QueryTasks) {
   /** `path` must be a database that exists: build this layer after `Storage.layer`. */
-  static readonly layer = (path: string, workers: number = 2) =>
+  static readonly layer = (path: string) =>
     Queries.layerThreads({
       name: "queries",
       worker: new URL("./query.worker.ts", import.meta.url),
       data: path,
-      workers,
-      maxQueued: 64,
-      maxWait: "5 seconds",
+      workers: limits.workers,
+      maxQueued: limits.queued,
+      maxWait,
       timeout: "10 seconds"
     })
 }
+
+/**
+ * What clients ask of a series may take seconds, however many ask: it leaves a worker for the lists and for what viewers watch, which go first
+ * there.
+ */
+export const questions = Bulkhead.make({
+  name: "questions",
+  maxConcurrent: limits.workers - 1,
+  maxQueued: limits.queued,
+  maxWait
+})
