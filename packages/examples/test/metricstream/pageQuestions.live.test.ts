@@ -1,4 +1,5 @@
 import { assert, describe, layer } from "@effect/vitest"
+import { watchedAggregations } from "@spillway/examples/metricstream/live/figures"
 import { limits } from "@spillway/examples/metricstream/page/limits"
 import { openWriter } from "@spillway/examples/metricstream/storage/writer"
 import { Effect } from "effect"
@@ -8,6 +9,7 @@ import { hasNoBrowser, isLive, open, textIs, until } from "./support/browser.ts"
 import { temporaryFolder, toColumns } from "./support/files.ts"
 import { patient, Running } from "./support/livePage.ts"
 import { post, start } from "./support/server.ts"
+import { view } from "./support/viewers.ts"
 
 /** Stops the clock of a page: it moves by `pass` alone. The server's goes on, and so does what it sends. */
 const stopClock = async (page: Page) => {
@@ -68,6 +70,64 @@ describe.skipIf(hasNoBrowser)("what the live page asks for", () => {
         yield* textIs(page, '#chosen [data-of="count"]', /^[1-9]/)
         yield* textIs(page, ".note", /^$/)
         assert.strictEqual(questions.length, 2)
+      })
+    )
+
+    it.effect("waits for the answer to a change of range, however often it hears of the series meanwhile", () =>
+      Effect.gen(function* () {
+        const { browser, url } = yield* Running
+        yield* post(url, { name: "slow", value: 0 })
+        const questions: Array<Route> = []
+        const { page } = yield* open(browser, `${url}/?series=slow`, {}, async (page) => {
+          await stopClock(page)
+          await page.route("**/series/slow?*", (route) => (questions.push(route) === 1 ? route.continue() : undefined))
+        })
+        yield* isLive(page)
+        yield* textIs(page, '#chosen [data-of="count"]', /^1$/)
+        yield* Effect.promise(() => page.click('#chosen a[data-range="1h"]'))
+        yield* eventually(() => questions.length === 2)
+        yield* isLive(page)
+        const { next } = yield* view(`${url}/live?series=slow&step=15s`)
+        const max = watchedAggregations.indexOf("max")
+        for (const value of [1, 2, 3]) {
+          yield* post(url, { name: "slow", value })
+          yield* next("tail", ({ data }) => data.columns[max].includes(value))
+          // The page has heard of what came before, too.
+          yield* textIs(page, "#latest", new RegExp(`^${value}$`))
+        }
+        assert.strictEqual(questions.length, 2)
+        yield* Effect.promise(() => questions[1]!.continue())
+        yield* textIs(page, "#chosen .at", /15 s$/)
+        yield* textIs(page, '#chosen [data-of="max"]', /^3$/)
+        assert.strictEqual(questions.length, 2)
+      })
+    )
+
+    it.effect("waits for the list, however often series come up meanwhile", () =>
+      Effect.gen(function* () {
+        const { browser, url } = yield* Running
+        const lists: Array<Route> = []
+        const { page } = yield* open(browser, `${url}/?series=heard&match=up.`, {}, async (page) => {
+          await stopClock(page)
+          const isList = ({ pathname }: URL) => pathname === "/"
+          await page.route(isList, (route) =>
+            route.request().resourceType() === "fetch" ? void lists.push(route) : route.continue()
+          )
+        })
+        yield* isLive(page)
+        for (const [index, name] of ["up.a", "up.b", "up.c"].entries()) {
+          // The page hears of both at once.
+          yield* post(url, [
+            { name: "heard", value: index },
+            { name, value: 1 }
+          ])
+          yield* textIs(page, "#latest", new RegExp(`^${index}$`))
+          yield* pass(page, 5000)
+          yield* eventually(() => lists.length > 0)
+        }
+        assert.strictEqual(lists.length, 1)
+        yield* Effect.promise(() => lists[0]!.continue())
+        yield* textIs(page, "#totals", /^3 series match$/)
       })
     )
 

@@ -113,7 +113,8 @@ export class Explorer implements Steered {
     const { series, zoom } = this.#address ?? { series: "", zoom: undefined }
     if (tail.name !== series || zoom !== undefined || this.#buckets === undefined) return
     if (this.#buckets.merge(tail)) this.draw()
-    else void this.#ask()
+    // What is asked already is not asked anew each second: where answers take longer, none would come.
+    else if (!this.#isAsking && this.#retry === undefined) void this.#ask()
   }
 
   /** Draws again, up to the present time. */

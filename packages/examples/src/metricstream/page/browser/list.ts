@@ -128,6 +128,8 @@ export class SeriesList {
     } catch {
       // The server is not there, which the page says already, or has no time.
       if (!fetching.signal.aborted) this.#later()
+    } finally {
+      if (this.#fetching === fetching) this.#fetching = undefined
     }
   }
 
@@ -172,7 +174,9 @@ export class SeriesList {
     this.#refresh = setTimeout(
       () => {
         this.#refresh = undefined
-        if (!document.hidden) void this.fetch()
+        // An answer that is on its way is waited for, however often series come up meanwhile.
+        if (this.#fetching !== undefined) this.#later()
+        else if (!document.hidden) void this.fetch()
       },
       Math.max(refreshPause, pause)
     )
