@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { bucketsOf, parseAddress, toHref } from "@spillway/examples/metricstream/page/address"
-import type { Address } from "@spillway/examples/metricstream/page/address"
+import { bucketsOf, minZoom, parseAddress, toHref, toZoom } from "@spillway/examples/metricstream/page/address"
+import type { Address, Zoom } from "@spillway/examples/metricstream/page/address"
 import { Buckets } from "@spillway/examples/metricstream/page/browser/buckets"
 import type { Answer } from "@spillway/examples/metricstream/page/browser/buckets"
 import { EventParser } from "@spillway/examples/metricstream/page/browser/events"
@@ -178,16 +178,63 @@ describe("address", () => {
   it("asks for whole buckets, as fine as the time that is seen is worth", () => {
     assert.deepStrictEqual(bucketsOf(parse("range=15m"), 10_000_003), { from: 9_100_000, to: 10_005_000, step: 5000 })
     assert.deepStrictEqual(bucketsOf(parse("from=1003&to=61003"), 0), { from: 1000, to: 61_200, step: 200 })
-    const { from, step, to } = bucketsOf(parse(`from=0&to=${40 * 365 * 86_400_000}`), 0)
-    assert.isAtMost((to - from) / step, 2200)
+  })
+
+  it("asks for no more buckets than may be, on whole milliseconds of at most 100 years, whatever is seen", () => {
+    for (let span = minZoom; span < 1e14; span = Math.ceil(span * 1.7)) {
+      const { from, step, to } = bucketsOf(parse(`from=1&to=${1 + span}`), 0)
+      assert.isAtMost((to - from) / step, 302)
+      assert.isTrue(from <= 1 && to > 1 + span && Number.isInteger(step) && step <= 36_525 * 86_400_000)
+    }
+    assert.isUndefined(parse("from=0&to=100000000000000").zoom)
+  })
+})
+
+describe("toZoom", () => {
+  const now = 1_800_000_000_000
+
+  it("shows what can be seen of it", () => {
+    assert.deepStrictEqual(toZoom({ from: 5000.4, to: 8000.4 }, now), { from: 5000, to: 8000 })
+    assert.deepStrictEqual(toZoom({ from: now - 3000, to: now + 1000 }, now), { from: now - 4000, to: now })
+    assert.deepStrictEqual(toZoom({ from: -3000, to: 1000 }, now), { from: 0, to: 4000 })
+    assert.deepStrictEqual(toZoom({ from: -now, to: 2 * now }, now), { from: 0, to: now })
+  })
+
+  it("keeps the centre of what is too short", () => {
+    assert.deepStrictEqual(toZoom({ from: 5000, to: 5000 }, now), { from: 4500, to: 5500 })
+    assert.deepStrictEqual(toZoom({ from: now - 1, to: now }, now), { from: now - minZoom, to: now })
+  })
+
+  it("comes to an end in both directions, and stays there", () => {
+    const press = (from: Zoom, factor: number, aroundOf: (zoom: Zoom) => number) => {
+      let zoom = from
+      for (let presses = 0; presses < 60; presses++) {
+        zoom = toZoom(scaled(zoom, aroundOf(zoom), factor, minZoom), now)
+      }
+      return zoom
+    }
+    const around = [({ to }: Zoom) => to, ({ from }: Zoom) => from, ({ from, to }: Zoom) => (from + to) / 2]
+    for (const aroundOf of around) {
+      const start = { from: now - 900_000, to: now }
+      assert.deepStrictEqual(press(start, 2, aroundOf), { from: 0, to: now })
+      const least = press(start, 0.5, aroundOf)
+      assert.strictEqual(least.to - least.from, minZoom)
+      assert.deepStrictEqual(press(least, 0.5, aroundOf), least)
+    }
   })
 })
 
 describe("scaled", () => {
   it("shows more or less of the time around a time", () => {
-    assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 75, 0.5), { from: 37.5, to: 87.5 })
-    assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 100, 2), { from: -100, to: 100 })
-    assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 500, 0.5), { from: 50, to: 100 })
+    assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 75, 0.5, 10), { from: 37.5, to: 87.5 })
+    assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 100, 2, 10), { from: -100, to: 100 })
+    assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 500, 0.5, 10), { from: 50, to: 100 })
+  })
+
+  it("goes no further than to the shortest time", () => {
+    assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 100, 0.5, 80), { from: 20, to: 100 })
+    assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 75, 0.5, 100), { from: 0, to: 100 })
+    assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 0, 0.5, 200), { from: 0, to: 100 })
   })
 })
 

@@ -32,10 +32,17 @@ export interface Zoom {
 /** The shortest time that can be zoomed into, in milliseconds. */
 export const minZoom = 1000
 
+/** What can be seen of a part of time, around the same centre if it may be: neither too short, nor before 1970, nor yet to come. */
+export const toZoom = ({ from, to }: Zoom, now: number): Zoom => {
+  const span = Math.max(minZoom, Math.min(now, to - from))
+  const end = Math.min(now, Math.max(span, (from + to + span) / 2))
+  return { from: Math.round(end - span), to: Math.round(end) }
+}
+
 export const rangeOf = ({ range }: Address): Range => ranges.find(({ name }) => name === range)!
 
 const wholeNumber = (text: string | null): number | undefined =>
-  text !== null && /^\d{1,15}$/.test(text) ? Number(text) : undefined
+  text !== null && /^\d{1,14}$/.test(text) ? Number(text) : undefined
 
 /** Reads the query of an address. What makes no sense is left out: it may have been typed. */
 export const parseAddress = (query: URLSearchParams): Address => {
@@ -73,12 +80,17 @@ const niceSteps = [
 /** How many buckets a part that was zoomed into has at most. */
 const zoomBuckets = 300
 
+/** Where more time is seen, buckets are so many weeks long that there are no more of them. */
+const longStep = (span: number): number => Math.ceil(span / zoomBuckets / week) * week
+
+const week = 7 * 86_400_000
+
 /** The buckets to ask for, on whole multiples of their length, so that the same bucket is always the same. */
 export const bucketsOf = (address: Address, now: number): { from: number; to: number; step: number } => {
   const { zoom } = address
   const { millis, step: usual } = rangeOf(address)
   const span = zoom === undefined ? millis : zoom.to - zoom.from
-  const step = zoom === undefined ? usual : (niceSteps.find((step) => span / step <= zoomBuckets) ?? 7 * 86_400_000)
+  const step = zoom === undefined ? usual : (niceSteps.find((step) => span / step <= zoomBuckets) ?? longStep(span))
   const from = zoom?.from ?? now - millis
   const to = zoom?.to ?? now
   return { from: from - (from % step), to: to - (to % step) + step, step }

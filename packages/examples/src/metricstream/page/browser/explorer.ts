@@ -1,7 +1,7 @@
 /** The chart of the chosen series: its percentiles, and the range of its values. */
 import type { Change, Tail } from "../../live/figures.ts"
 import { watchedAggregations } from "../../live/figures.ts"
-import { bucketsOf, minZoom, rangeOf } from "../address.ts"
+import { bucketsOf, minZoom, rangeOf, toZoom } from "../address.ts"
 import type { Address } from "../address.ts"
 import { formatValue } from "../format.ts"
 import { announce } from "./announcer.ts"
@@ -52,12 +52,13 @@ export class Explorer implements Steered {
     this.#options = options
     this.#host = find(".plot", HTMLElement, options.section)
     this.#setZoomed = connectToolbar(options.section, {
-      scale: (factor) => this.#scale(factor),
+      scale: (factor) => this.#scale(factor, this.#around(factor)),
       reset: () => options.onZoom(undefined)
     })
     // Once: the element stays, whatever chart is in it.
     listenToKeys(this.#host, this, {
       zoom: (view) => this.#zoomTo(view),
+      scale: (factor, around) => this.#scale(factor, around),
       reset: () => options.onZoom(undefined),
       say: () => announce(this.#reading(this.row))
     })
@@ -238,17 +239,18 @@ export class Explorer implements Steered {
     return `${this.#time(buckets.times[row]!)}: ${values.join(", ")}`
   }
 
-  #scale(factor: number): void {
+  /** What a zoom by the buttons is around: what is newest, or the middle of what was zoomed into. */
+  #around(factor: number): number {
     const { from, to } = this.view
-    this.#zoomTo(scaled({ from, to }, factor < 1 && this.#address?.zoom === undefined ? to : (from + to) / 2, factor))
+    return factor < 1 && this.#address?.zoom === undefined ? to : (from + to) / 2
   }
 
-  #zoomTo({ from, to }: View): void {
-    const now = this.#options.now()
-    const span = Math.max(minZoom, to - from)
-    // What is to come cannot be seen.
-    const end = Math.round(Math.min(now, from + span))
-    this.#options.onZoom({ from: Math.max(0, Math.round(end - span)), to: end })
+  #scale(factor: number, around: number): void {
+    this.#zoomTo(scaled(this.view, around, factor, minZoom))
+  }
+
+  #zoomTo(view: View): void {
+    this.#options.onZoom(toZoom(view, this.#options.now()))
   }
 
   #text(selector: string): HTMLElement {

@@ -6,15 +6,18 @@ export type Steered = Pick<Chart, "view" | "times" | "row" | "select" | "unselec
 
 export interface KeyActions {
   readonly zoom: (view: View) => void
+  /** Shows so many times the time that is seen, around a time. */
+  readonly scale: (factor: number, around: number) => void
   readonly reset: () => void
   /** Says what is at the crosshair. */
   readonly say: () => void
 }
 
-/** The part of time that is this many times as long, around a time. */
-export const scaled = ({ from, to }: View, around: number, factor: number): View => {
+/** The part of time that is this many times as long, or as short as it may be, around a time. */
+export const scaled = ({ from, to }: View, around: number, factor: number, shortest: number): View => {
   const center = Math.max(from, Math.min(to, around))
-  return { from: center - (center - from) * factor, to: center + (to - center) * factor }
+  const by = Math.max(factor, Math.min(1, shortest / (to - from)))
+  return { from: center - (center - from) * by, to: center + (to - center) * by }
 }
 
 const shifted = ({ from, to }: View, share: number): View => {
@@ -48,9 +51,9 @@ export const listenToKeys = (host: HTMLElement, chart: Steered, actions: KeyActi
     End: () => move(visibleRows(chart)[1]),
     PageUp: () => actions.zoom(shifted(chart.view, -0.5)),
     PageDown: () => actions.zoom(shifted(chart.view, 0.5)),
-    "+": () => actions.zoom(scaled(chart.view, around(), 0.5)),
-    "=": () => actions.zoom(scaled(chart.view, around(), 0.5)),
-    "-": () => actions.zoom(scaled(chart.view, around(), 2)),
+    "+": () => actions.scale(0.5, around()),
+    "=": () => actions.scale(0.5, around()),
+    "-": () => actions.scale(2, around()),
     Escape: () => {
       chart.unselect()
       actions.reset()

@@ -53,7 +53,7 @@ export class Overview {
       })
     }
     this.#setZoomed = connectToolbar(section, {
-      scale: (factor) => this.#zoomTo(scaled(this.#view, this.#around(factor), factor)),
+      scale: (factor) => this.#scale(factor, this.#around(factor)),
       reset: () => this.#reset()
     })
     this.#drawn = cards.map((card) => this.#make(card))
@@ -107,6 +107,7 @@ export class Overview {
     })
     listenToKeys(host, chart, {
       zoom: (view) => this.#zoomTo(view),
+      scale: (factor, around) => this.#scale(factor, around),
       reset: () => this.#reset(),
       say: () => announce(this.#reading(card, chart.row))
     })
@@ -177,13 +178,17 @@ export class Overview {
     return this.#zoom === undefined && factor < 1 ? to : (from + to) / 2
   }
 
+  #scale(factor: number, around: number): void {
+    this.#zoomTo(scaled(this.#view, around, factor, minSpan))
+  }
+
   #zoomTo({ from, to }: View): void {
     const newest = this.#history.latest
     const oldest = this.#history.times[0]
     if (newest === undefined || oldest === undefined) return
     const span = Math.max(minSpan, Math.min(to - from, this.#keep))
     if (span >= this.#keep) return this.#reset()
-    const start = Math.max(oldest, Math.min(from, newest - span))
+    const start = Math.max(oldest, Math.min((from + to - span) / 2, newest - span))
     this.#zoom = { from: start, to: start + span }
     this.#setZoomed(true)
     this.draw()
