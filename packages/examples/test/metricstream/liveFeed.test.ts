@@ -182,6 +182,27 @@ describe("Feed", () => {
     assert.deepStrictEqual(read(feed.take(viewer)), [["tail", tail(2), ""]])
     assert.isUndefined(feed.take(viewer))
   })
+
+  it("sends nobody who begins to watch what was read before", () => {
+    const { feed } = makeFeed()
+    const watched = { name: "a", step: 7_200_000 }
+    const tail = (from: number) => ({ ...watched, from, columns: [[1, null]] })
+    const watches = new Watches()
+    const first = feed.open("a", hello, undefined, watches.join(watched))
+    const watch = first.watch!
+    watch.begin(0)
+    watch.update(tail(1))
+    const second = feed.open("a", hello, undefined, watches.join(watched))
+    assert.deepStrictEqual(
+      read(feed.take(second)).map(([event]) => event),
+      ["hello"]
+    )
+    assert.isFalse(feed.isReady(second))
+    assert.deepStrictEqual(watches.due(1), [watch])
+    watch.begin(1)
+    watch.update(tail(2))
+    for (const viewer of [first, second]) assert.deepStrictEqual(read(feed.take(viewer)).at(-1), ["tail", tail(2), ""])
+  })
 })
 
 describe("Ring", () => {

@@ -81,10 +81,10 @@ describe("merge", () => {
     assert.deepStrictEqual(row, { count: 11, time: 21, recent: [1, 2, 4, 5] })
   })
 
-  it("takes a later value also when the retention has made the count less", () => {
+  it("takes the count of a later value also when the retention has made it less", () => {
     const row = rowOf()
     assert.isTrue(merge(row, ["a", 3, 21, 5]))
-    assert.deepStrictEqual(row, { count: 7, time: 21, recent: [1, 2, 5] })
+    assert.deepStrictEqual(row, { count: 3, time: 21, recent: [1, 2, 5] })
   })
 })
 

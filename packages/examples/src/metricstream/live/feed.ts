@@ -42,10 +42,10 @@ export class Viewer {
   greeting: string | undefined
   /** Called once when there is something to read. */
   wake: (() => void) | undefined = undefined
-  /** The next point and the next news that it is to get, and the version of its watch that it has. */
+  /** The next point and the next news that it is to get, and the version of its watch that it has, or does not need. */
   point: number
   news: number
-  version = -1
+  version: number
 
   constructor(client: string, greeting: string, point: number, news: number, watch: Watch | undefined) {
     this.client = client
@@ -53,6 +53,8 @@ export class Viewer {
     this.point = point
     this.news = news
     this.watch = watch
+    // What was read before it came may be older than what it has from elsewhere. It is read again, see `Watches.join`.
+    this.version = watch?.version ?? 0
   }
 }
 

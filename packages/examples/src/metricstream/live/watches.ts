@@ -43,6 +43,12 @@ export class Watch implements Watched {
     this.dueAt = now + Math.max(minPause, this.step / readsPerStep)
   }
 
+  /** Somebody came who is to see what there is now: it is read again at the next look. */
+  renew(): void {
+    this.isStale = true
+    this.dueAt = 0
+  }
+
   /** It was read. */
   update(tail: Tail): void {
     this.tail = encodeEvent("tail", tail)
@@ -59,6 +65,7 @@ export class Watches {
     let watch = this.#watches.get(key)
     if (watch === undefined) this.#watches.set(key, (watch = new Watch(watched)))
     watch.viewers++
+    watch.renew()
     return watch
   }
 

@@ -14,12 +14,12 @@ export interface Numbers {
 /**
  * Takes over news, and says whether they have a latest value that the row has not.
  *
- * The row may be newer than the news, which wait for up to a second: then it contains these events. Counts only grow, but for what the
- * retention deletes, which the next list shows: so the greater count is the newer one.
+ * The row may be newer than the news, which wait for up to a second: then it contains these events. News of a later event than its latest are
+ * newer. Of others the greater count is taken for the newer one: counts only grow, but for what the retention deletes.
  */
 export const merge = (row: Numbers, [, count, timestamp, value]: Change): boolean => {
   const isLatest = timestamp > row.time || (timestamp === row.time && count > row.count)
-  row.count = Math.max(row.count, count)
+  row.count = timestamp > row.time ? count : Math.max(row.count, count)
   if (!isLatest) return false
   row.time = timestamp
   row.recent.push(value)
