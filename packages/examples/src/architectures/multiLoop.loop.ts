@@ -6,7 +6,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as hybrid from "./hybrid.ts"
 import { canCrash } from "./settings.ts"
-import { join, Stats } from "./stats/stats.ts"
+import { claim, Stats } from "./stats/stats.ts"
 
 /** An error outside of every handler, which ends the thread that it comes up in. */
 const crash = Effect.sync(() => {
@@ -19,12 +19,8 @@ const crash = Effect.sync(() => {
 /** Which loop has the connection that asks. */
 const which = Effect.map(MultiLoop.currentLoop, (current) => HttpServerResponse.text(String(current?.loop ?? 0)))
 
-const stats = Effect.map(MultiLoop.currentLoop, (current) => {
-  const slot = current === undefined ? 0 : current.loop + current.loops * (current.generation % 2)
-  const stats = join(slot)
-  stats.forget()
-  // Also when it crashes.
-  process.once("exit", () => stats.forget())
+const stats = Effect.sync(() => {
+  const stats = claim()
   stats.set("workers", 1)
   return Stats.layerLoop(stats)
 })

@@ -8,16 +8,32 @@ import * as MultiLoop from "@spillway/http/MultiLoop"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { availableParallelism } from "node:os"
+import type { Worker } from "node:worker_threads"
 import { workers } from "./settings.ts"
 import { exported } from "./stats/metrics.ts"
-import { share } from "./stats/stats.ts"
+import { share, vacate } from "./stats/stats.ts"
 
 const entry = new URL("./multiLoop.loop.ts", import.meta.url)
 
+/** Hears of the end of every thread, until the scope closes: one that is killed can not say itself that it does nothing any more. */
+const vacating = Effect.acquireRelease(
+  Effect.sync(() => {
+    const watch = (thread: Worker) => {
+      // Once it has ended it has none.
+      const { threadId } = thread
+      thread.once("exit", () => vacate(threadId))
+    }
+    process.on("worker", watch)
+    return watch
+  }),
+  (watch) => Effect.sync(() => process.off("worker", watch))
+)
+
 export const program = Effect.gen(function* () {
   const loops = yield* workers(availableParallelism())
-  // While a loop drains, its successor counts beside it.
-  const stats = share(2 * loops)
+  // While a loop drains, its successor counts beside it; another one that was killed may not have ended.
+  const stats = share(2 * loops + 1)
+  yield* vacating
   yield* exported(stats)
   const { failed, status } = yield* MultiLoop.make({ entry, loops })
   const count = Effect.map(status, ({ loops }) => {

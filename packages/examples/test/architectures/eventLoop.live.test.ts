@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { once } from "node:events"
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { get } from "../support/example.ts"
 import { keptConnection, launch, long, silent, threadsOf, untilStats } from "./support.ts"
 
@@ -204,6 +207,34 @@ describe("multi-loop", () => {
       // What they were doing is counted by those who did it.
       const { active } = yield* untilStats(url, ({ workers }) => workers === 2)
       assert.strictEqual(active, 0)
+    })
+  )
+
+  it.live("counts what a loop does while its successors start, also if one of them fails to", () =>
+    Effect.gen(function* () {
+      const folder = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "spillway-"))),
+        (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+      )
+      const fails = join(folder, "fails")
+      const { child, url } = yield* launch("multi-loop", {
+        ARCHITECTURE_WORKERS: "1",
+        NODE_OPTIONS: `--import=${new URL("./failingStart.ts", import.meta.url).href}`,
+        NEXT_START_FAILS: fails
+      })
+      const sleeping = yield* Effect.forkChild(get(`${url}/sleep?ms=60000`))
+      yield* untilStats(url, ({ active }) => active === 1)
+      writeFileSync(fails, "")
+      child.kill("SIGHUP")
+      const failed = Effect.sync(() => !existsSync(fails))
+      yield* Effect.repeat(Effect.delay(failed, "20 millis"), { until: (failed) => failed }).pipe(
+        Effect.timeout("15 seconds")
+      )
+      child.kill("SIGHUP")
+      const { active, workers } = yield* untilStats(url, ({ respawns }) => respawns === 1)
+      assert.deepStrictEqual({ active, workers }, { active: 1, workers: 2 })
+      yield* Fiber.interrupt(sleeping)
+      assert.strictEqual((yield* untilStats(url, ({ workers }) => workers === 1)).active, 0)
     })
   )
 })

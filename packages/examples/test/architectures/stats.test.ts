@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
-import { join, share, Stats } from "@spillway/examples/architectures/stats/stats"
+import { claim, join, share, Stats, vacate } from "@spillway/examples/architectures/stats/stats"
 
 /** What `GET /metrics` would say, in a registry of its own. */
 const exported = Effect.map(PrometheusMetrics.format(), (text) => text.match(/^architecture_.*$/gm) ?? [])
@@ -30,6 +30,24 @@ describe("stats", () => {
     one.add("active", -1)
     other.began()
     assert.deepStrictEqual([one.maxActive, other.maxActive, one.total("active")], [2, 2, 2])
+  })
+
+  it("gives each thread a slot of its own, and forgets what it was doing when it has ended, but not what it had done", () => {
+    const all = share(2)
+    const [first, second] = [claim(1), claim(2)]
+    for (const slot of [first, second]) {
+      slot.set("workers", 1)
+      slot.add("active", 3)
+      slot.add("processed", 5)
+    }
+    assert.throws(() => claim(3), "more threads")
+    vacate(1)
+    const third = claim(3)
+    third.add("active", 1)
+    const figures = (["workers", "active", "processed"] as const).map((field) => all.total(field))
+    assert.deepStrictEqual(figures, [1, 4, 10])
+    vacate(1)
+    assert.strictEqual(all.total("active"), 4)
   })
 
   it.effect("exports the figures of all threads from one of them, for as long as that runs", () =>

@@ -5,10 +5,12 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { getEnvironmentData, setEnvironmentData } from "node:worker_threads"
+import { getEnvironmentData, setEnvironmentData, threadId } from "node:worker_threads"
 import { exported } from "./metrics.ts"
 
 const fields = [
+  /** The thread that has claimed the slot; 0 is none. */
+  "owner",
   /** Threads that handlers run on, or that handlers give their work to. */
   "workers",
   /** Threads of a pool that were started in place of others. All who share the pool say the same. */
@@ -105,9 +107,15 @@ export class SharedStats {
     Atomics.store(this.#cells, drainingCell, 1n)
   }
 
-  /** Forgets what a thread was doing when it ended, but not what it had done. */
-  forget(): void {
-    for (const field of ["workers", "active", "queued", "openConnections", "eventLoopDelayMicros"] as const) {
+  /** Whether the slot is now that of a thread, which no other had claimed. */
+  take(owner: number): boolean {
+    return Atomics.compareExchange(this.#cells, this.#base + fields.indexOf("owner"), 0n, BigInt(owner)) === 0n
+  }
+
+  /** Forgets what a thread is doing that has ended, but not what it had done, and gives its slot to the next. */
+  vacate(owner: number): void {
+    if (Number(Atomics.load(this.#cells, this.#base + fields.indexOf("owner"))) !== owner) return
+    for (const field of ["workers", "active", "queued", "openConnections", "eventLoopDelayMicros", "owner"] as const) {
       this.set(field, 0)
     }
   }
@@ -121,9 +129,11 @@ export class SharedStats {
   }
 }
 
+const bytesOf = (slots: number): number => (firstSlot + slots * fields.length) * BigInt64Array.BYTES_PER_ELEMENT
+
 /** Makes memory for so many threads, which those that are started from now on find too. */
 export const share = (slots: number): SharedStats => {
-  const buffer = new SharedArrayBuffer((firstSlot + slots * fields.length) * BigInt64Array.BYTES_PER_ELEMENT)
+  const buffer = new SharedArrayBuffer(bytesOf(slots))
   setEnvironmentData(key, buffer)
   return new SharedStats(buffer, 0)
 }
@@ -132,6 +142,26 @@ export const share = (slots: number): SharedStats => {
 export const join = (slot = 0): SharedStats => {
   const buffer = getEnvironmentData(key)
   return buffer instanceof SharedArrayBuffer ? new SharedStats(buffer, slot) : share(slot + 1)
+}
+
+/** Every slot of the memory that there is. */
+const slots = (): ReadonlyArray<SharedStats> => {
+  const buffer = getEnvironmentData(key)
+  if (!(buffer instanceof SharedArrayBuffer)) return [share(1)]
+  const count = (buffer.byteLength - bytesOf(0)) / (bytesOf(1) - bytesOf(0))
+  return Array.from({ length: count }, (_, slot) => new SharedStats(buffer, slot))
+}
+
+/** A slot for a thread of those that come and go. It has it alone until it is vacated, which is up to whoever sees it end. */
+export const claim = (owner = threadId): SharedStats => {
+  const free = slots().find((slot) => slot.take(owner))
+  if (free === undefined) throw new Error("there are more threads than were reckoned with")
+  return free
+}
+
+/** Gives the slot of a thread that has ended to the next one. */
+export const vacate = (owner: number): void => {
+  for (const slot of slots()) slot.vacate(owner)
 }
 
 /** Service that counts. */
