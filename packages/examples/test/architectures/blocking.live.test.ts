@@ -125,17 +125,25 @@ describe("thread-pool", () => {
 
   it.live("has as many threads under load as at rest, and that many more than workers it was given", () =>
     Effect.gen(function* () {
-      const [two, six] = yield* Effect.all([pool(2), pool(6)], { concurrency: "unbounded" })
-      const load = (url: string) =>
-        Effect.forEach(Array.from({ length: 40 }), () => get(`${url}/sleep?ms=5`), { concurrency: "unbounded" })
-      yield* Effect.all([load(two.url), load(six.url)], { concurrency: "unbounded" })
-      const [atTwo, atSix] = [threadsOf(two.pid), threadsOf(six.pid)]
-      assert.strictEqual(atSix - atTwo, 4)
-      yield* Effect.all([load(two.url), load(six.url)], { concurrency: "unbounded" })
-      assert.deepStrictEqual([threadsOf(two.pid), threadsOf(six.pid)], [atTwo, atSix])
-      const { maxActive, workers } = yield* untilStats(six.url, () => true)
-      assert.strictEqual(workers, 6)
-      assert.isAtMost(maxActive, 6)
+      const queued = 20
+      const threads = Effect.fnUntraced(function* (workers: number) {
+        const { pid, url } = yield* pool(workers, { ARCHITECTURE_MAX_QUEUED: String(queued) })
+        const atRest = threadsOf(pid)
+        // One after the other: those that are accepted first hold the threads.
+        for (const [count, path] of [
+          [workers, "/sleep?ms=60000"],
+          [queued, "/fast"]
+        ] as const) {
+          for (const socket of yield* silent(url, count))
+            socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+        }
+        // It is not for one of the threads to answer this when the queue is full.
+        yield* untilStats(url, (stats) => stats.active === workers && stats.queued === queued)
+        assert.strictEqual(threadsOf(pid), atRest)
+        return atRest
+      }, Effect.scoped)
+      const [two, six] = yield* Effect.all([threads(2), threads(6)], { concurrency: "unbounded" })
+      assert.strictEqual(six - two, 4)
     })
   )
 
