@@ -16,6 +16,7 @@ import { costChart } from "./metricstream/costChart.ts"
 import { machine, watchSteal } from "./support/machine.ts"
 import { ServerProcess } from "./support/serverProcess.ts"
 import { spread } from "./support/statistics.ts"
+import { version } from "./support/version.ts"
 
 const rate = Number(process.argv[2] ?? 2000)
 const [rounds, warmUp, seconds, clients] = [3, 4, 5, 100]
@@ -122,7 +123,7 @@ const measureRound = async () => {
   }
 }
 
-const steal = watchSteal()
+const [code, steal] = [version(), watchSteal()]
 const results: Array<Awaited<ReturnType<typeof measureRound>>> = []
 const names = Object.keys(stages) as Array<Stage>
 const sumOf = (costs: Costs) => names.reduce((sum, stage) => sum + costs[stage], 0)
@@ -138,6 +139,8 @@ for (let round = 1; round <= rounds; round++) {
 const median = (values: ReadonlyArray<number>) => spread(values).median
 const result: CostResult = {
   scenario: "metricstream-cost",
+  measuredAt: new Date().toISOString(),
+  version: code,
   rate,
   seconds,
   rounds,

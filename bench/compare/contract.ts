@@ -38,6 +38,8 @@ export interface Failure {
 export interface Part<P, S> {
   /** When it ended, as an ISO date. */
   readonly measuredAt: string
+  /** Of the code, as `version` says it. */
+  readonly version?: string | undefined
   readonly mode: Mode
   readonly rounds: number
   readonly machine: Machine

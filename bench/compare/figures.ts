@@ -51,6 +51,11 @@ export const plainMillis = (value: number): string =>
 
 export const plainMegabytes = (bytes: number): string => `${number(bytes / mebibyte)} MB`
 
-/** Whether two figures are the same, as far as such claims go. */
-export const agrees = (measured: number, claimed: number, tolerance = 0.25): boolean =>
+/** A measured figure that is not further from the claimed one agrees with it; shares in per cent may be so many points apart. */
+export const [tolerance, tolerancePoints] = [0.05, 1]
+
+export const agrees = (measured: number, claimed: number): boolean =>
   Math.abs(measured - claimed) <= tolerance * claimed
+
+/** As the text says them. */
+export const [toleranceText, pointsText] = [`${100 * tolerance} %`, `${tolerancePoints} point`]

@@ -3,7 +3,7 @@
  * the sentence says so: no reason is better than a guess.
  */
 import { number, rounded } from "../support/markdown.ts"
-import { agrees, mebibyte } from "./figures.ts"
+import { agrees, mebibyte, tolerancePoints } from "./figures.ts"
 import { maxOtherCores } from "./settings.ts"
 
 /** A server or its load are out of CPU when they use so much of the machine. */
@@ -39,15 +39,14 @@ export const throughputReason = (facts: ThroughputFacts): string | undefined => 
   const both = `**${name}**: ${number(claimed)}/s claimed, ${number(measured)}/s measured`
   const used = `The server used ${rounded(cores)} of ${machineCores} cores`
   const others = disturbance(otherCores)
-  if (measured >= usedUp * ceiling) {
-    const share = `${number((100 * measured) / ceiling)} %`
-    return atATime === undefined
-      ? `${both}. ${number(clients)} clients that each wait ${waitMillis} ms can have ${number(ceiling)} answers a second and no more; the server gave them ${share} of that, and needed ${rounded(cores)} cores for it: the clients are the limit here, not the loop.`
-      : `${both}: ${share} of what ${atATime} at a time allow.`
-  }
   if (measured < claimed && atATime !== undefined) {
     const held = (1000 * atATime) / measured
-    return `${both}. Each request held a worker for ${rounded(held)} ms (workers over answers a second), of which the handler waited ${waitMillis}; the rest is connecting, handing over and closing. ${used}.${others}`
+    return `${both}. By arithmetic a worker had each request for ${rounded(held)} ms (workers over answers a second), ${rounded(held - waitMillis)} more than the handler waits; what they went to was not looked into. ${used}.${others}`
+  }
+  if (measured >= usedUp * ceiling) {
+    const share = (figure: number) => `${number((100 * figure) / ceiling)} %`
+    const who = atATime === undefined ? `${number(clients)} clients` : `${atATime} at a time`
+    return `${both}. ${who} that each wait ${waitMillis} ms can have ${number(ceiling)} answers a second and no more: ${share(claimed)} of that are claimed, ${share(measured)} measured. ${used}.${others}`
   }
   if (cores >= usedUp * machineCores) return `${both}. ${used}, and the load had the rest: there was no CPU left.`
   if (others !== "") return `${both}. ${used}.${others}`
@@ -110,18 +109,15 @@ export interface IngestFacts {
   readonly fell: string | null
 }
 
-export type IngestCause = "agrees" | "nothing was short" | "cpu" | "fell over" | "unknown"
-
-/** Points of a per cent within which a share agrees. */
-const points = 2
+export type IngestCause = "agrees" | "more" | "cpu" | "fell over" | "unknown"
 
 /** Which of the causes it is, by what was measured beside. */
 export const ingestCause = (facts: IngestFacts): IngestCause => {
   const { claimed, fell, loadCores, machineCores, measured, otherCores, serverCores } = facts
   if (fell !== null) return "fell over"
-  if (Math.abs(measured - claimed) <= points) return "agrees"
-  if (serverCores + loadCores + otherCores >= usedUp * machineCores) return "cpu"
-  return measured > claimed ? "nothing was short" : "unknown"
+  if (Math.abs(measured - claimed) <= tolerancePoints) return "agrees"
+  if (measured > claimed) return "more"
+  return serverCores + loadCores + otherCores >= usedUp * machineCores ? "cpu" : "unknown"
 }
 
 const list = (parts: ReadonlyArray<string>): string =>
@@ -155,8 +151,8 @@ const ingestSentence = (
   switch (cause) {
     case "agrees":
       return `${both}: they agree.`
-    case "nothing was short":
-      return `${both}. ${used}: what the documents ran out of was not short here.`
+    case "more":
+      return `${both}: more than is claimed. ${used}; why the documents have less was not looked into.`
     case "cpu": {
       const micros = facts.flatMap(({ cpuMicros }) => (cpuMicros === null ? [] : [cpuMicros]))
       const each =

@@ -1,6 +1,7 @@
 /** Measures comparisons: rounds, the order of the servers in them, and what is measured again. */
 import { setTimeout as delay } from "node:timers/promises"
 import { machine, watchSteal } from "../support/machine.ts"
+import { version } from "../support/version.ts"
 import type { Comparison, Failure, Measurement, Mode, Part, Step } from "./contract.ts"
 import { disturbanceOf, disturbanceText } from "./disturbance.ts"
 import type { Disturbance } from "./disturbance.ts"
@@ -92,7 +93,7 @@ export const runComparison = async <P, S>(
   progress: Progress,
   retries: Retries
 ): Promise<Part<P, S>> => {
-  const since = performance.now()
+  const [code, since] = [version(), performance.now()]
   const [measurements, failures]: [Array<Measurement<S>>, Array<Failure>] = [[], []]
   for (const [round, step] of order(comparison)) {
     const work = workOf(comparison, round, step)
@@ -111,6 +112,7 @@ export const runComparison = async <P, S>(
   const seconds = Math.round((performance.now() - since) / 1000)
   return {
     measuredAt: new Date().toISOString(),
+    version: code,
     mode,
     rounds,
     machine: machine(),

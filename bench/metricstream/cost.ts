@@ -22,6 +22,9 @@ export type Costs = Readonly<Record<Stage, number>>
 
 export interface CostResult {
   readonly scenario: "metricstream-cost"
+  /** When it ended, as an ISO date, and the version of the code; neither was always written down. */
+  readonly measuredAt?: string | undefined
+  readonly version?: string | undefined
   /** Requests a second that were offered, one event each. */
   readonly rate: number
   readonly seconds: number

@@ -1,5 +1,6 @@
 /** COMPARISON.md, the whole of it, from what was measured. */
 import type { PartId, Results } from "../compare/contract.ts"
+import { pointsText, toleranceText } from "../compare/figures.ts"
 import { targetsOf } from "../compare/targets.ts"
 import type { CostResult } from "../metricstream/cost.ts"
 import { table } from "../support/markdown.ts"
@@ -29,10 +30,16 @@ is where the request is read, handled and answered. That makes them slower than 
 itself and costs a stack and not a JavaScript engine. The two and \`sequential\` serve one request a connection and close it, since the thread, or
 the turn, belongs to the connection from accept to close.
 
-"Claimed" is what the documents say that this project was started with. \`npm run compare\` measures all of this again (about 20 minutes; \`npm
-run compare -- quick\` about 3, with some servers left out, into \`.data/compare/\`; \`npm run compare -- 1 6\` only some). Figures are the median of the rounds, with the lowest and the highest; every
-measurement starts a new server in a process of its own, and load comes from another one on the same machine. Raw results:
-[bench/results/compare.json](bench/results/compare.json).`
+"Claimed" is what the documents say that this project was started with. A measured figure agrees with it if it is at most ${toleranceText} away, a share
+in per cent if it is at most ${pointsText} away; for all others a sentence says what is known of the difference.
+
+\`npm run compare\` measures the seven comparisons again (about 20 minutes; \`npm run compare -- quick\` about 3, with some servers left out, into
+\`.data/compare/\`; \`npm run compare -- 1 6\` only some). Where the CPU time of one request goes, at the end of comparison 7, is measured by
+\`npm run bench -- metricstream-cost\`, and taken over by \`npm run compare -- write\`. A line in italics says of each part which command measured it, when
+that ended, and of which commit the code was, where that was written down (a \`+\`: with changes since). Figures are the median of the rounds, with
+the lowest and the highest; every measurement starts a new server in a process of its own, and load comes from another one on the same machine.
+Raw results: [bench/results/compare.json](bench/results/compare.json),
+[bench/results/metricstream-cost.json](bench/results/metricstream-cost.json).`
 
 const verdict = (met: boolean | undefined): string => (met === undefined ? "-" : met ? "met" : "**missed**")
 

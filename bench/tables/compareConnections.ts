@@ -81,7 +81,7 @@ export const connectionsSection = (part: Parts["4"]): string => {
     ...fallen(part),
     `Memory that the loops took for each answered connection, at the worst moment: ${perConnection(part).join(", ")}. ${limits(part)}`,
     `How: all connections from one process, begun without waiting for any other, from ${addressCount} addresses; times count from that moment and contain what that process needs itself to open ${number(connections)} connections. A server is ended when it has more than ${plainMegabytes(memoryBound)} of memory, and then counts as fallen over.`,
-    conditionsOf(part)
+    conditionsOf("4", part)
   ])
 }
 
@@ -137,6 +137,6 @@ export const hundredSection = (part: Parts["5"]): string => {
     table(["server", ...head], hundredRows(part)),
     ...fallen(part),
     `How: ${requests} connections, one request each, from a process of its own; the mean is that of answers 200 from when the clients came, requests/s are those answers over the time until the last of them. With so few requests the times of \`/fast\` are as much those of the client, which opens ${requests} connections, as of the server.`,
-    conditionsOf(part)
+    conditionsOf("5", part)
   ])
 }

@@ -1,6 +1,6 @@
 /** What all sections of COMPARISON.md have in common. */
 import { entrantsOf, samplesOf } from "../compare/contract.ts"
-import type { Part } from "../compare/contract.ts"
+import type { Part, PartId } from "../compare/contract.ts"
 import { disturbanceOf, disturbanceText } from "../compare/disturbance.ts"
 import { maxOtherCores, maxStealPercent } from "../compare/settings.ts"
 import { number, table } from "../support/markdown.ts"
@@ -28,9 +28,16 @@ const once = (part: AnyPart): string => {
   return names.length === 0 ? "" : ` (1 of ${names.join("; ")})`
 }
 
-/** When, how often and on what it was measured, and what the host took away meanwhile. */
-export const conditionsOf = (part: AnyPart): string => {
-  const { failures, machine, measuredAt, measurements, mode, rounds } = part
+/** `2026-11-22 03:19 UTC, code of 1a2b3c4`, as far as that was written down. */
+export const whenOf = (measuredAt: string | undefined, version: string | undefined): string =>
+  [
+    measuredAt === undefined ? "when is not known" : `${measuredAt.slice(0, 16).replace("T", " ")} UTC`,
+    ...(version === undefined ? [] : [`code of ${version}`])
+  ].join(", ")
+
+/** By what command, when, how often and on what it was measured, and what the host took away meanwhile. */
+export const conditionsOf = (id: PartId, part: AnyPart): string => {
+  const { failures, machine, measuredAt, measurements, mode, rounds, version } = part
   const steal = Math.max(0, ...measurements.map(({ stealPercent }) => stealPercent ?? 0))
   const again = measurements.filter(({ tries }) => tries > 1).length
   const bad = disturbed(part)
@@ -46,14 +53,18 @@ export const conditionsOf = (part: AnyPart): string => {
   ]
   const often = rounds === 1 ? "1 round" : `${rounds} rounds, servers in turning order${once(part)}`
   const host = `at most ${number(steal, steal > 0 && steal < 10 ? 1 : 0)} % of the CPU time stolen by the host`
-  return `*${measuredAt.slice(0, 10)}, ${mode} mode, ${often}, Node ${machine.node.slice(1)}, ${machine.cores} cores; ${[host, ...marks].join("; ")}.*`
+  const command = `\`npm run compare -- ${mode === "quick" ? `quick ${id}` : id}\``
+  return `*${command}, ${whenOf(measuredAt, version)}, ${mode} mode, ${often}, Node ${machine.node.slice(1)}, ${machine.cores} cores; ${[host, ...marks].join("; ")}.*`
 }
 
-/** The sentences for what disagrees; nothing if all agrees. */
-export const disagreements = (reasons: ReadonlyArray<string | undefined>): ReadonlyArray<string> => {
+/** The sentences for what disagrees, by more than `tolerance`. */
+export const disagreements = (tolerance: string, reasons: ReadonlyArray<string | undefined>): ReadonlyArray<string> => {
   const sentences = reasons.filter((reason) => reason !== undefined)
-  if (sentences.length === 0) return []
-  return ["Where measured and claimed figures disagree:", sentences.map((sentence) => `- ${sentence}`).join("\n")]
+  if (sentences.length === 0) return [`Measured and claimed figures agree within ${tolerance}.`]
+  return [
+    `Where measured and claimed figures are more than ${tolerance} apart:`,
+    sentences.map((sentence) => `- ${sentence}`).join("\n")
+  ]
 }
 
 /** Who came to an end before its clients did, and how. */

@@ -69,10 +69,13 @@ const perSecond = (results: Results, entrant: string): number | null => {
   return part === undefined ? null : middle(samplesOf(part, entrant).map(({ perSecond }) => perSecond))
 }
 
+/** What part of N times the answers N threads have to give. */
+const severalTimes = 0.75
+
 const multiple = (results: Results, entrant: string, workers: number): Finding => {
   const [one, many] = [perSecond(results, "sequential"), perSecond(results, entrant)]
   if (one === null || many === null) return undefined
-  return [`${entrant}: ${rounded(many / one)} times the answers of one at a time`, many / one > 0.75 * workers]
+  return [`${entrant}: ${rounded(many / one)} times the answers of one at a time`, many / one > severalTimes * workers]
 }
 
 const fallsOver = (results: Results): Finding => {
@@ -113,5 +116,10 @@ export const shortSection = (results: Results): ReadonlyArray<string> => {
     const finding = find(results)
     return finding === undefined ? [] : [[server, claim, finding[0], finding[1] ? "yes" : "**no**"]]
   })
-  return rows.length === 0 ? [] : ["## In short", textTable(["server", "claimed", "measured", "so it is"], rows)]
+  if (rows.length === 0) return []
+  return [
+    "## In short",
+    textTable(["server", "claimed", "measured", "so it is"], rows),
+    `What counts as so: held up, or frozen, is who waits, beyond what it takes alone, for more than half of the time of the slow one; stopped is a server that answers no honest client; N times are more than ${number(100 * severalTimes)} % of them; falling over is to answer less than half of the share; memory only is that all honest clients are answered, in at most ${slowlorisTarget} times their idle latency, median and p99.`
+  ]
 }

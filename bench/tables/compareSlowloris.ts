@@ -119,7 +119,7 @@ export const slowlorisSection = (part: Parts["6"]): string => {
     ...tails(part),
     ...defaults(part),
     `How: the slow connections come from one process, at most 400 being opened at a time and for at most ${plainMillis(openMillis)}, each with its own moment in the interval, so that ${number((1000 * connections) / intervalMillis)} bytes a second arrive from the first moment on. Honest clients come from another one, ${rate} a second (${threadRate} for thread-per-request, which more would bring down without any attack) for ${seconds} s before the attack and ${seconds} s in it, at fixed times, each on a new connection (open loop: latency counts from when a client was due; of ${number(rate * seconds)} clients ${number(Math.floor(0.01 * rate * seconds))} wait longer than the p99), and wait ${plainMillis(patienceMillis)}. The load's own lateness, ${lateness(part)} in the median, is in both columns. "Opened" is what the system opened for the attacker, which may stand in the backlog of the kernel; "held by the server" are its open sockets above those before. Memory for a connection is the growth of \`VmRSS\` over those. The event loops, but for one with its defaults in full mode, have their limits raised (${variables.join(", ")}).`,
-    conditionsOf(part)
+    conditionsOf("6", part)
   ])
 }
 

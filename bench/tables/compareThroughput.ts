@@ -3,7 +3,7 @@ import { dotChart } from "../compare/charts/dots.ts"
 import { atATime, throughputClaims } from "../compare/claims.ts"
 import { entrantsOf, othersBeside, samplesOf } from "../compare/contract.ts"
 import type { Parts } from "../compare/contract.ts"
-import { mebibyte, megabytes, middle, shown } from "../compare/figures.ts"
+import { mebibyte, megabytes, middle, shown, toleranceText } from "../compare/figures.ts"
 import { memoryReason, throughputReason } from "../compare/reasons.ts"
 import { number, table } from "../support/markdown.ts"
 import { conditionsOf, disagreements, fallen, section, svg } from "./compareSection.ts"
@@ -105,9 +105,9 @@ export const throughputSection = (part: Throughput): string => {
     svg("throughput", "Answers a second and memory of each server, claimed and measured"),
     table(head, rows(part)),
     ...fallen(part),
-    ...disagreements([...rateReasons(part), ...memoryReasons(part)]),
+    ...disagreements(toleranceText, [...rateReasons(part), ...memoryReasons(part)]),
     `How: wrk in a process of its own, ${number(clients)} keep-alive connections for ${seconds} s on a server started for it, the event loops after ${warmUpSeconds} s of the same, while their code is compiled, and with the backlog of the others (\`SPILLWAY_HTTP_BACKLOG=4096\`), since of 1,000 clients at once the default of 511 sends half away for a second; the first three servers close after each answer, so that wrk connects anew. It is a closed loop, which measures how many answers so many clients get; its latencies would leave out the requests that nobody sent meanwhile (coordinated omission) and are not used. Threads are the entries of \`/proc/<pid>/task\`, memory is \`VmRSS\` and \`VmHWM\` of \`/proc/<pid>/status\`, CPU is that of the whole process: all at most or in all, read from outside.`,
-    conditionsOf(part)
+    conditionsOf("1", part)
   ])
 }
 

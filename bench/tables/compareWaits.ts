@@ -5,7 +5,7 @@ import { waitingClaims } from "../compare/claims.ts"
 import type { Outcome } from "../compare/clients/burst.ts"
 import { entrantsOf, samplesOf } from "../compare/contract.ts"
 import type { Parts } from "../compare/contract.ts"
-import { middle, millis, plainMillis, shown } from "../compare/figures.ts"
+import { middle, millis, plainMillis, shown, toleranceText } from "../compare/figures.ts"
 import { waitingReason } from "../compare/reasons.ts"
 import { number, table } from "../support/markdown.ts"
 import { conditionsOf, disagreements, fallen, section, svg } from "./compareSection.ts"
@@ -50,9 +50,9 @@ export const waitingSection = (part: Parts["2"]): string => {
     `${clients} clients come in the same moment and ask for something that waits ${plainMillis(waitMillis)}. Who serves n at a time needs as many turns as ${clients} divided by n.${scaled}`,
     table(["server", "claimed", "last answer", "first answer", "answered", "threads at most"], waitingRows(part)),
     ...fallen(part),
-    ...disagreements(waitingReasons(part)),
+    ...disagreements(toleranceText, waitingReasons(part)),
     `How: ${clients} connections, one request each, from a process of its own; times count from the moment at which the clients were due.`,
-    conditionsOf(part)
+    conditionsOf("2", part)
   ])
 }
 
@@ -107,7 +107,7 @@ export const timelineSection = (part: Parts["3"]): string => {
     ...fallen(part),
     verdicts(part),
     "How: one connection and one request for each client, from a process of its own, at times fixed before; waits count from then to the whole answer. The chart shows the first round. Computing on a worker thread has a deadline of 1 s, after which a busy machine answers 504.",
-    conditionsOf(part)
+    conditionsOf("3", part)
   ])
 }
 
