@@ -17,6 +17,11 @@ const areAnswered = Effect.fnUntraced(function* (waiting: Effect.Success<ReturnT
   for (const fiber of waiting) assert.strictEqual((yield* Fiber.join(fiber)).status, 200)
 })
 
+/** A request on each of so many connections, which end with the scope. Where `fetch` is interrupted it connects anew, and says nothing. */
+const asking = Effect.fnUntraced(function* (url: string, count: number, path: string) {
+  for (const socket of yield* silent(url, count)) socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+})
+
 /** `/sleep` on a connection, and `/fast` on another that came later: how long each took. */
 const behindSleep = Effect.fnUntraced(function* (url: string) {
   const timed = Effect.fnUntraced(function* (path: string) {
@@ -79,11 +84,8 @@ describe("thread-per-request", () => {
       yield* get(`${url}/fast`)
       yield* untilThreads(pid, "at rest", (count, before) => count === before)
       const idle = threadsOf(pid)
-      const sleeping = yield* Effect.forkChild(
-        Effect.forEach(Array.from({ length: 10 }), () => get(`${url}/sleep?ms=4000`), { concurrency: "unbounded" })
-      )
-      yield* untilThreads(pid, "ten more", (count) => count >= idle + 10)
-      yield* Fiber.interrupt(sleeping)
+      const tenMore = untilThreads(pid, "ten more", (count) => count >= idle + 10)
+      yield* Effect.scoped(Effect.andThen(asking(url, 10, "/sleep?ms=4000"), tenMore))
       yield* untilThreads(pid, "as before", (count) => count <= idle)
     })
   )
@@ -130,13 +132,8 @@ describe("thread-pool", () => {
         const { pid, url } = yield* pool(workers, { ARCHITECTURE_MAX_QUEUED: String(queued) })
         const atRest = threadsOf(pid)
         // One after the other: those that are accepted first hold the threads.
-        for (const [count, path] of [
-          [workers, "/sleep?ms=60000"],
-          [queued, "/fast"]
-        ] as const) {
-          for (const socket of yield* silent(url, count))
-            socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
-        }
+        yield* asking(url, workers, "/sleep?ms=60000")
+        yield* asking(url, queued, "/fast")
         // It is not for one of the threads to answer this when the queue is full.
         yield* untilStats(url, (stats) => stats.active === workers && stats.queued === queued)
         assert.strictEqual(threadsOf(pid), atRest)
