@@ -64,10 +64,10 @@ const listening = () => {
   return { limit, outcomes }
 }
 
-/** Answers after a tenth of a second, and `/slow` never. */
-const afterTenth = HttpServer.serve(
+/** Answers after half a second, and `/slow` never. */
+const afterHalf = HttpServer.serve(
   Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) =>
-    url === "/slow" ? Effect.never : Effect.as(Effect.sleep("100 millis"), ok)
+    url === "/slow" ? Effect.never : Effect.as(Effect.sleep("500 millis"), ok)
   )
 )
 
@@ -275,7 +275,7 @@ describe("Server, overloaded,", () => {
   it.live("takes it for a drop when a client goes away after the mean time, and for nothing when it goes before", () =>
     Effect.gen(function* () {
       const { limit, outcomes } = listening()
-      const server = yield* start(afterTenth, { concurrencyLimit: () => limit })
+      const server = yield* start(afterHalf, { concurrencyLimit: () => limit })
       yield* soon(get(server.url("/")))
       const leave = (millis: number) =>
         Effect.gen(function* () {
@@ -288,7 +288,7 @@ describe("Server, overloaded,", () => {
         })
       yield* leave(0)
       // Longer than the mean: what is tested is that time goes by.
-      yield* leave(300)
+      yield* leave(1000)
       assert.deepStrictEqual(outcomes, ["success", "ignored", "dropped"])
     })
   )
@@ -296,11 +296,13 @@ describe("Server, overloaded,", () => {
   it.live("takes the deadline of a client for a drop when it was longer than the mean time, and else for nothing", () =>
     Effect.gen(function* () {
       const { limit, outcomes } = listening()
-      const server = yield* start(afterTenth, { concurrencyLimit: () => limit })
+      const server = yield* start(afterHalf, { concurrencyLimit: () => limit })
       yield* soon(get(server.url("/")))
-      for (const millis of ["1", "400"]) {
-        const init = { headers: { "x-request-timeout-ms": millis } }
-        assert.strictEqual((yield* soon(get(server.url("/slow"), init))).status, 504)
+      for (const millis of ["20", "1000"]) {
+        const ask = get(server.url("/slow"), { headers: { "x-request-timeout-ms": millis } })
+        // On a machine that has no time it may pass at the door.
+        const { status } = yield* soon(Effect.repeat(ask, { until: (answer) => answer.status !== 503 }))
+        assert.strictEqual(status, 504)
       }
       assert.deepStrictEqual(outcomes, ["success", "ignored", "dropped"])
     })
