@@ -59,6 +59,15 @@ describe("quantiles", () => {
   it("stays within numbers at both ends of their range", () => {
     const ends = exponential({ scale: -10, positive: { offset: -2, counts: [1, 0, 0, 1] } })
     assert.deepStrictEqual(quantiles(ends, [0, 1], unknown), [0, Number.MAX_VALUE])
+    // From 2 ** -1024 to 1: the ratio of the bounds is beyond all numbers.
+    const widest = { offset: -1, counts: [2] }
+    const shares = [0, 0.5, 1]
+    const powers = [2 ** -1024, 2 ** -512, 1]
+    assert.deepStrictEqual(quantiles(exponential({ scale: -10, positive: widest }), shares, unknown), powers)
+    assert.deepStrictEqual(
+      quantiles(exponential({ scale: -10, negative: widest }), shares, unknown),
+      powers.toReversed().map((power) => -power)
+    )
   })
 
   const Value = Schema.Finite.check(Schema.isBetween({ minimum: -1e6, maximum: 1e6 }))

@@ -127,10 +127,10 @@ const within = ({ max, min }: Extremes, value: number): number =>
 
 const interpolate = ({ lower, upper }: Bucket, fraction: number, isGeometric: boolean): number => {
   const part = Math.min(1, Math.max(0, fraction))
-  if (isGeometric && lower > 0) return lower * (upper / lower) ** part
-  if (isGeometric && upper < 0) return upper * (lower / upper) ** (1 - part)
+  // Neither the ratio nor the span of two finite numbers need be finite.
+  if (isGeometric && lower > 0) return lower ** (1 - part) * upper ** part
+  if (isGeometric && upper < 0) return -((-lower) ** (1 - part) * (-upper) ** part)
   const span = upper - lower
-  // The span of two finite numbers need not be finite.
   return Number.isFinite(span) ? lower + span * part : lower * (1 - part) + upper * part
 }
 
