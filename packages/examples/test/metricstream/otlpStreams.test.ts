@@ -180,6 +180,50 @@ describe("Streams", () => {
     assert.deepStrictEqual([advance(2, 20, "d", "t"), advance(2, 20, "e", "s")], [totals(5), undefined])
   })
 
+  /** What points of some streams add at a second, in a request that stays open. They began before the table. */
+  const makeReport =
+    (streams: Streams) =>
+    (request: number, second: number, value: number, ...keys: Array<string>) => {
+      streams.open(request, now)
+      const [start, time] = [BigInt(nanos(-1)), BigInt(nanos(second))]
+      return keys.map((key) => {
+        const point = { key, source: key[0]!, start, time, isFirstHand: true, totals: totals(value) }
+        return streams.advance(request, point)?.numbers[0]
+      })
+    }
+
+  it("does not take a stream for new that it forgot while it held others of its sender", () => {
+    const streams = makeStreams({ maxNumbers: 40 })
+    const report = makeReport(streams)
+    report(1, 10, 1000, "a1", "a2", "a3")
+    streams.settle(1)
+    assert.strictEqual(streams.size, 2)
+    assert.deepStrictEqual(report(2, 20, 1001, "a1", "a2", "a3"), [undefined, undefined, undefined])
+  })
+
+  it("does so too if its request was stored only later, and ever after", () => {
+    const streams = makeStreams({ maxNumbers: 60 })
+    const report = makeReport(streams)
+    report(1, 10, 1000, "a1", "a2")
+    report(2, 11, 7, "b1", "b2")
+    streams.settle(1)
+    streams.settle(2)
+    report(3, 20, 1001, "a2")
+    streams.settle(3)
+    assert.deepStrictEqual(report(4, 30, 1001, "a1"), [undefined])
+  })
+
+  it("does so too if all streams of its sender were forgotten before its request was stored", () => {
+    const streams = makeStreams({ maxNumbers: 40 })
+    const report = makeReport(streams)
+    report(1, 10, 1000, "a1")
+    report(2, 11, 7, "b1", "b2")
+    report(3, 12, 1000, "a2")
+    streams.settle(1)
+    streams.settle(3)
+    assert.deepStrictEqual(report(4, 20, 1001, "a1"), [undefined])
+  })
+
   it("does not take streams for old because of a clock that was far ahead", () => {
     const streams = makeStreams({ maxNumbers: 40 })
     const add = makeAdd(streams)
@@ -241,6 +285,39 @@ describe("Streams", () => {
       })
       for (const [stream, value] of counted) send(stream, value, BigInt(nanos(10_000)), true)
       assert.deepStrictEqual(stored, counted)
+    }
+  )
+
+  const Round = Schema.Struct({
+    sender: Schema.Literals(["a", "b", "c"]),
+    /** Streams that it has from then on. */
+    begun: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 })),
+    isStored: Schema.Boolean,
+    /** How many of the open requests end after it. */
+    ended: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3 }))
+  })
+  it.prop(
+    "stores no more than was counted, however few streams it holds",
+    { rounds: Schema.Array(Round), maxNumbers: Schema.Int.check(Schema.isBetween({ minimum: 20, maximum: 120 })) },
+    ({ maxNumbers, rounds }) => {
+      const streams = makeStreams({ maxNumbers })
+      const report = makeReport(streams)
+      const counts: Record<string, number> = { a: 1, b: 1, c: 1 }
+      const stored = new Map<string, number>()
+      const open: Array<() => void> = []
+      rounds.forEach(({ begun, ended, isStored, sender }, request) => {
+        counts[sender]! += begun
+        const keys = Array.from({ length: counts[sender]! }, (_, index) => `${sender}${index}`)
+        const added = report(request, 10 + request, 1000 + request, ...keys)
+        open.push(() => {
+          if (!isStored) return streams.revert(request)
+          keys.forEach((key, index) => stored.set(key, (stored.get(key) ?? 0) + Number(added[index] ?? 0)))
+          streams.settle(request)
+        })
+        for (const end of open.splice(0, ended)) end()
+      })
+      for (const end of open) end()
+      for (const sum of stored.values()) assert.isAtMost(sum, 1000 + rounds.length)
     }
   )
 })

@@ -15,7 +15,8 @@
  *   the millisecond in which its program began to count.
  * - Falling values are a new beginning for a stream without a start, and a point that came late for one with a start.
  * - What it holds is bounded. The stream that was quiet for longest is forgotten first, and if it comes back it is as unknown as at the
- *   start of this process.
+ *   start of this process. Then it cannot be told from one that its sender did not have before, so as long as others of that metric are
+ *   held, from then on none is taken for new.
  * - A request that was not stored has changed nothing (`revert`): sent again, it counts.
  *
  * A point that was stored and is sent again, since its answer was lost, adds nothing.
@@ -69,6 +70,16 @@ export interface Options {
   readonly maxOpen: number
 }
 
+/** A metric of a sender, with its start. */
+interface Source {
+  /** How many of its streams are held. */
+  streams: number
+  /** When it was last stored from. */
+  seen: Integer | undefined
+  /** Whether one of its streams was forgotten while others were held. */
+  isPartial: boolean
+}
+
 /** A request of which it is not known whether it is stored. */
 interface Open {
   readonly changes: Array<Change>
@@ -81,6 +92,9 @@ const overhead = 16
 const weightOf = ({ totals: { distribution, numbers } }: State): number =>
   overhead + numbers.length + (distribution === undefined ? 0 : weigh(distribution))
 
+/** A source that has no stream in the table. */
+const unknown: Readonly<Source> = { streams: 0, seen: undefined, isPartial: false }
+
 /** The table of streams. */
 export class Streams {
   readonly #maxNumbers: number
@@ -90,8 +104,8 @@ export class Streams {
   /** In the order in which they came. */
   readonly #open = new Map<number, Open>()
   #openWeight = 0
-  /** When a source was last stored from. Each has a stream in the table. */
-  readonly #sources = new Map<string, Integer>()
+  /** Those that have a stream in the table. */
+  readonly #sources = new Map<string, Source>()
   #weight = 0
   /** A stream that began after it was never seen before. */
   #horizon: Integer
@@ -128,10 +142,14 @@ export class Streams {
     return added
   }
 
-  /** Ends a request that was stored: its sources are known from then on, but for those whose streams were forgotten meanwhile. */
+  /** Ends a request that was stored: its sources are known from then on, but for those of whose streams one was forgotten. */
   settle(request: number): void {
     for (const { after, key } of this.#close(request)) {
-      if (this.#states.has(key)) this.#sources.set(after.source, after.time)
+      const source = this.#sources.get(after.source)
+      if (source === undefined) continue
+      // It may have been forgotten together with its source, which others of its streams have brought back.
+      if (!this.#states.has(key)) source.isPartial = true
+      source.seen = after.time
     }
   }
 
@@ -166,8 +184,8 @@ export class Streams {
   }
 
   #first({ isFirstHand, source, start, time, totals }: Point): Totals | undefined {
-    const seen = this.#sources.get(source)
-    const isNewOfSource = start !== 0 && seen !== undefined && seen < time
+    const { isPartial, seen } = this.#sources.get(source) ?? unknown
+    const isNewOfSource = start !== 0 && seen !== undefined && seen < time && !isPartial
     const isNew = start > this.#horizon && (isFirstHand || start < time)
     return isNewOfSource || isNew ? totals : undefined
   }
@@ -184,20 +202,36 @@ export class Streams {
 
   #set(key: string, state: State | undefined): void {
     const before = this.#states.get(key)
-    if (before !== undefined) this.#weight -= weightOf(before)
+    if (state !== undefined) this.#hold(state)
+    if (before !== undefined) this.#release(before)
     // Set anew, it is the last.
     this.#states.delete(key)
     if (state === undefined) return
     this.#states.set(key, state)
-    this.#weight += weightOf(state)
     while (this.#weight > this.#maxNumbers && this.#states.size > 1) this.#forgetOldest()
+  }
+
+  #hold(state: State): void {
+    this.#weight += weightOf(state)
+    const source = this.#sources.get(state.source) ?? { ...unknown }
+    source.streams++
+    this.#sources.set(state.source, source)
+  }
+
+  /** Says which source it was of, if that has other streams. */
+  #release(state: State): Source | undefined {
+    this.#weight -= weightOf(state)
+    const source = this.#sources.get(state.source)!
+    if (--source.streams > 0) return source
+    this.#sources.delete(state.source)
+    return undefined
   }
 
   #forgetOldest(): void {
     const [key, state] = this.#states.entries().next().value!
     this.#states.delete(key)
-    this.#weight -= weightOf(state)
-    this.#sources.delete(state.source)
+    const source = this.#release(state)
+    if (source !== undefined) source.isPartial = true
     // A clock that is far ahead must not make every stream look old.
     const start = state.start < this.#now ? state.start : this.#now
     if (start > this.#horizon) this.#horizon = start
