@@ -30,6 +30,14 @@ export interface Options extends Groups.Options {
   readonly maxSeries?: number | undefined
 }
 
+/** What a caller says of the events that it hands in. */
+export interface Batch {
+  /** Whether the body was one event by itself, which has no index. */
+  readonly alone?: boolean | undefined
+  /** Whether the caller hands in those again that are not refused. Then it also counts the others (`metrics.refuse`). */
+  readonly isPartial?: boolean | undefined
+}
+
 /** How far ahead of this machine's clock an event may be. Later ones would outlive all that come, and their clock is surely wrong. */
 export const maxAhead = Duration.days(1)
 
@@ -42,11 +50,11 @@ const make = Effect.fnUntraced(function* (options: Options) {
     (registration) => Effect.sync(registration.remove)
   )
 
-  const append = (events: ReadonlyArray<Event>, alone = false) =>
+  const append = (events: ReadonlyArray<Event>, { alone = false, isPartial = false }: Batch = {}) =>
     Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<void, StorageUnavailable | EventsRefused> => {
       if (events.length === 0) return Effect.void
       const refuse = (refusal: EventsRefused) => {
-        metrics.refuse(refusal.reason, events.length, context)
+        if (!isPartial) metrics.refuse(refusal.reason, events.length, context)
         return Effect.fail(refusal)
       }
       const [refusal] = check.times(events.length, (index) => events[index]!.timestamp ?? now, now, alone)
@@ -112,12 +120,12 @@ export class Ingest extends Context.Service<
      * Stores events, all or none, and succeeds once they are on the disk. An event without a timestamp gets the present time.
      *
      * Fails with `EventsRefused` if events are older than the retention, too far ahead, or would make too many series; in its words an event
-     * that is `alone`, a body by itself, has no index. Fails with `StorageUnavailable` at once when `maxPending` events wait, and when the
+     * that is `alone` has no index. Fails with `StorageUnavailable` at once when `maxPending` events wait, and when the
      * transaction fails. Interruption gives up waiting only: the events may be stored all the same.
      */
     readonly append: (
       events: ReadonlyArray<Event>,
-      alone?: boolean
+      batch?: Batch
     ) => Effect.Effect<void, StorageUnavailable | EventsRefused>
     /**
      * Has a function told of each group that is on the disk, until the scope closes. It must return at once, and not change what it is given; if

@@ -57,7 +57,7 @@ const postEvents = Effect.fnUntraced(function* (quota: RateLimit.RateLimit) {
   yield* quota.check(key)
   const { alone, events } = yield* isLines(headers["content-type"]) ? decodeLines : decodeJson
   yield* quota.take(key, events.length)
-  yield* ingest.append(events, alone)
+  yield* ingest.append(events, { alone })
   return events.length === 1 ? acceptedOne : accepted(events.length)
 })
 

@@ -189,7 +189,7 @@ describe("Ingest", () => {
         indexes: [1],
         alone: false
       })
-      assert.deepStrictEqual(yield* Effect.flip(ingest.append(at(0.9), true)), old(true, 0))
+      assert.deepStrictEqual(yield* Effect.flip(ingest.append(at(0.9), { alone: true })), old(true, 0))
       assert.deepStrictEqual(yield* Effect.flip(ingest.append(at(0, 1, 30, 0.9))), old(false, 0, 3))
       assert.deepStrictEqual(yield* Effect.flip(ingest.append(at(26, 26.1))), early)
       const taken = yield* start(ingest.append(at(1, 26)))

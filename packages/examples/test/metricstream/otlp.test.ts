@@ -1,14 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Layer, Queue } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Layer, Metric, Queue } from "effect"
+import { TestClock } from "effect/testing"
 import { RateLimited } from "@spillway/http/RateLimit"
 import { limits } from "@spillway/examples/metricstream/events"
 import type { Event } from "@spillway/examples/metricstream/events"
 import { EventsRefused, Ingest, StorageUnavailable } from "@spillway/examples/metricstream/ingest"
+import * as metrics from "@spillway/examples/metricstream/metrics"
 import { Otlp } from "@spillway/examples/metricstream/otlp/otlp"
 import type { Body } from "@spillway/examples/metricstream/otlp/otlp"
 import { makeReader } from "@spillway/examples/metricstream/otlp/reader"
 import type { Outcome as Told } from "@spillway/examples/metricstream/otlp/tasks"
 import { BadRequest, OtlpReader, RequestTooLarge } from "@spillway/examples/metricstream/otlp/tasks"
+import { Storage } from "@spillway/examples/metricstream/storage/storage"
 import { gzipSync } from "node:zlib"
 import { counter, gauge, histogram, millis, nanos, point, requestOf } from "./support/otlp.ts"
 
@@ -186,6 +189,33 @@ describe("Otlp", () => {
           '2 of 4 data points were rejected: 1 because it is too old (first of "old"), 1 because there are too many series (first of "new.sum")'
       })
     })
+  )
+
+  it.effect("counts as refused the events that it leaves out, and not those that are stored without them", () =>
+    Effect.gen(function* () {
+      const storage = Storage.layerInline(
+        {
+          append: ({ values }) => ({ refused: new Uint32Array(), counts: Float64Array.of(values.length) }),
+          retain: () => Effect.die("nothing is deleted here"),
+          probe: () => Effect.void
+        },
+        { workers: 1 }
+      )
+      const dependencies = Layer.merge(
+        Ingest.layer({ retention: "1 hour", commitInterval: 0 }).pipe(Layer.provide(storage)),
+        OtlpReader.layerInline(makeReader(limits, millis(0)), { workers: 1 })
+      )
+      const context = yield* Layer.build(Otlp.layerNoDeps.pipe(Layer.provide(dependencies)))
+      const otlp = yield* Effect.provideContext(Otlp, context)
+      yield* TestClock.setTime(millis(10_000))
+      const late = histogram("late", 1, point({ count: 2, sum: 3 }))
+      const soon = point({ asInt: 1, timeUnixNano: nanos(9999) })
+      const body = bodyOf(requestOf([late, gauge("soon", soon, soon, soon)]))
+      assert.strictEqual((yield* otlp.accept(body, free)).rejected, 1)
+      const { count: refused } = yield* Metric.value(Metric.withAttributes(metrics.refused, { reason: "TooOld" }))
+      const { count: accepted } = yield* Metric.value(metrics.accepted)
+      assert.deepStrictEqual({ accepted, refused }, { accepted: 3, refused: 2 })
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 
   it.effect("gives up when events are refused without end", () =>

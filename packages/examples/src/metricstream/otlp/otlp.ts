@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import { Ingest } from "../ingest.ts"
+import * as metrics from "../metrics.ts"
 import type { EventsRefused, StorageUnavailable } from "../refusals.ts"
 import type { Encoding, Format } from "./body.ts"
 import type { Mapped } from "./mapping.ts"
@@ -130,15 +131,18 @@ const store = Effect.fnUntraced(function* (append: Ingest["Service"]["append"], 
   let events = toEvents(columns)
   let points = columns.points
   for (let attempt = 1; ; attempt++) {
-    const refusal = yield* append(events).pipe(
+    const isPartial = attempt < maxAttempts
+    const refusal = yield* append(events, { isPartial }).pipe(
       Effect.as(undefined),
-      Effect.catchTag("EventsRefused", (error) => (attempt < maxAttempts ? Effect.succeed(error) : Effect.fail(error)))
+      Effect.catchTag("EventsRefused", (error) => (isPartial ? Effect.succeed(error) : Effect.fail(error)))
     )
     if (refusal === undefined) return refused
     const dropped = new Set(refusal.indexes.map((index) => points[index]!))
     refused.add(events[refusal.indexes[0]!]!.name, refusal.detail, dropped.size)
     const isKept = (_: unknown, row: number) => !dropped.has(points[row]!)
-    events = events.filter(isKept)
+    const kept = events.filter(isKept)
+    metrics.refuse(refusal.reason, events.length - kept.length, yield* Effect.context<never>())
+    events = kept
     points = points.filter(isKept)
   }
 })
