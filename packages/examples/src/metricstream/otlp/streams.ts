@@ -24,6 +24,7 @@
 import { since, weigh } from "./distribution.ts"
 import type { Distribution } from "./distribution.ts"
 import type { Integer } from "./message.ts"
+import { RecencyMap } from "./recencyMap.ts"
 
 /** What a point counts. */
 export interface Totals {
@@ -100,7 +101,7 @@ export class Streams {
   readonly #maxNumbers: number
   readonly #maxOpen: number
   /** In the order of their last points. */
-  readonly #states = new Map<string, State>()
+  readonly #states = new RecencyMap<State>()
   /** In the order in which they came. */
   readonly #open = new Map<number, Open>()
   #openWeight = 0
@@ -204,9 +205,7 @@ export class Streams {
     const before = this.#states.get(key)
     if (state !== undefined) this.#hold(state)
     if (before !== undefined) this.#release(before)
-    // Set anew, it is the last.
-    this.#states.delete(key)
-    if (state === undefined) return
+    if (state === undefined) return this.#states.delete(key)
     this.#states.set(key, state)
     while (this.#weight > this.#maxNumbers && this.#states.size > 1) this.#forgetOldest()
   }
@@ -228,7 +227,7 @@ export class Streams {
   }
 
   #forgetOldest(): void {
-    const [key, state] = this.#states.entries().next().value!
+    const { key, value: state } = this.#states.oldest!
     this.#states.delete(key)
     const source = this.#release(state)
     if (source !== undefined) source.isPartial = true
