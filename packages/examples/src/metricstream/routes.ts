@@ -90,7 +90,7 @@ export const layer = ({ pageAssets, rateLimit }: Options) => {
   const routes = [
     ...page.routes(pageAssets),
     HttpRouter.route("POST", "/events", postEvents(quota)),
-    HttpRouter.route("POST", "/v1/metrics", postMetrics(quota)),
+    HttpRouter.route("POST", "/v1/metrics", postMetrics(quota, rateLimit)),
     HttpRouter.route("GET", "/series", getList),
     HttpRouter.route("GET", "/series/:name", getSeries)
   ]

@@ -19,7 +19,8 @@ class Running extends Context.Service<
     Running,
     Effect.gen(function* () {
       const database = join(yield* temporaryFolder, "metricstream.db")
-      const server = yield* start(database)
+      // Tests send what is dear to read.
+      const server = yield* start(database, { METRICSTREAM_RATE_LIMIT: "1000000" })
       return { url: server.url, port: server.port, database }
     })
   )
@@ -280,6 +281,18 @@ describe("POST /v1/metrics", () => {
     })
   )
 
+  it.live("charges for what it was to read a body, stored or not, and lets a client that owes wait", () =>
+    Effect.gen(function* () {
+      const { url } = yield* start(yield* databasePath)
+      const dataPoint = '{"asInt":"1","attributes":[{"key":"a","value":{"stringValue":"b"}}]},'
+      const bad = `{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"gauge":{"dataPoints":[${dataPoint.repeat(200_000)}{"asInt":1.5}]}}]}]}]}`
+      statusOf(yield* send(url, gzipSync(bad), { "content-type": "application/json", "content-encoding": "gzip" }), 400)
+      const refused = yield* send(url, {})
+      assert.strictEqual(statusOf(refused, 429).code, 8)
+      assert.isAtMost(retryAfterOf(refused), 3)
+    })
+  )
+
   it.live("takes a token for a request without events", () =>
     Effect.gen(function* () {
       const { url } = yield* start(yield* databasePath, { METRICSTREAM_RATE_LIMIT: "1" })
@@ -382,7 +395,7 @@ describe("POST /v1/metrics", () => {
   it.live("goes on, and forgets nothing, after a request of more points than it has memory for", () =>
     Effect.gen(function* () {
       const database = yield* databasePath
-      const { url } = yield* start(database)
+      const { url } = yield* start(database, { METRICSTREAM_RATE_LIMIT: "1000000" })
       const at = makeStream("kept")
       assertSuccess(yield* send(url, at(1, 5)))
       // What it would remember of 900,000 empty points is more than the worker may have.

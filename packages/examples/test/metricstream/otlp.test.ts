@@ -7,7 +7,7 @@ import type { Event } from "@spillway/examples/metricstream/events"
 import { EventsRefused, Ingest, StorageUnavailable } from "@spillway/examples/metricstream/ingest"
 import * as metrics from "@spillway/examples/metricstream/metrics"
 import { Otlp } from "@spillway/examples/metricstream/otlp/otlp"
-import type { Body } from "@spillway/examples/metricstream/otlp/otlp"
+import type { Allowance, Body } from "@spillway/examples/metricstream/otlp/otlp"
 import { makeReader } from "@spillway/examples/metricstream/otlp/reader"
 import type { Outcome as Told } from "@spillway/examples/metricstream/otlp/tasks"
 import { BadRequest, OtlpReader, RequestTooLarge } from "@spillway/examples/metricstream/otlp/tasks"
@@ -51,7 +51,7 @@ const bodyOf = (request: unknown, members: Partial<Body> = {}): Body => ({
   ...members
 })
 
-const free = () => Effect.void
+const free: Allowance = { read: (_, read) => read, pay: () => Effect.void }
 const fork = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(effect, { startImmediately: true })
 const unavailable = new StorageUnavailable({ detail: "the disk is full", retryAfter: Duration.seconds(5) })
 const counted = (second: number, asInt: number) =>
@@ -99,7 +99,7 @@ describe("Otlp", () => {
         asked.push(events)
         return Effect.fail(refusal)
       }
-      assert.deepStrictEqual(yield* Effect.exit(otlp.accept(counted(10, 5), pay)), Exit.fail(refusal))
+      assert.deepStrictEqual(yield* Effect.exit(otlp.accept(counted(10, 5), { ...free, pay })), Exit.fail(refusal))
       assert.deepStrictEqual(asked, [1])
       yield* fork(otlp.accept(counted(10, 5), free))
       assert.deepStrictEqual(valuesOf(yield* next), [5])
@@ -112,7 +112,7 @@ describe("Otlp", () => {
       const asked: Array<number> = []
       const pay = (events: number) => Effect.sync(() => void asked.push(events))
       const send = Effect.fnUntraced(function* (request: unknown) {
-        const answer = yield* fork(otlp.accept(bodyOf(request), pay))
+        const answer = yield* fork(otlp.accept(bodyOf(request), { ...free, pay }))
         const { events, finish } = yield* next
         yield* finish(Effect.void)
         yield* Fiber.join(answer)
@@ -236,12 +236,12 @@ describe("Otlp", () => {
       const field = "resourceMetrics[0].scopeMetrics"
       assert.deepStrictEqual(
         yield* Effect.exit(otlp.accept(bad, free)),
-        Exit.fail(new BadRequest({ field, detail: "expected an array" }))
+        Exit.fail(new BadRequest({ field, detail: "expected an array", cost: 1 }))
       )
       const bomb = bodyOf({}, { bytes: gzipSync(new Uint8Array(21 * 2 ** 20)), encoding: "gzip" })
       assert.deepStrictEqual(
         yield* Effect.exit(otlp.accept(bomb, free)),
-        Exit.fail(new RequestTooLarge({ detail: "send at most 20971520 bytes, decompressed" }))
+        Exit.fail(new RequestTooLarge({ detail: "send at most 20971520 bytes, decompressed", cost: 20_480 }))
       )
       yield* fork(otlp.accept(counted(10, 5), free))
       assert.deepStrictEqual(valuesOf(yield* next), [5])

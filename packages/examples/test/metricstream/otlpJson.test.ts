@@ -105,14 +105,14 @@ describe("readRequest", () => {
   const body = JSON.stringify(requestOf([gauge("a", { asInt: 1 })]))
 
   it("reads JSON, plain or gzip", () => {
-    const plain = readRequest(bytes(body), "identity", "json")
+    const plain = readRequest(bytes(body), "identity", "json", makeBudget())
     assert.strictEqual(plain.resourceMetrics[0]!.scopeMetrics[0]!.metrics[0]!.name, "a")
-    assert.deepStrictEqual(readRequest(gzipSync(body), "gzip", "json"), plain)
+    assert.deepStrictEqual(readRequest(gzipSync(body), "gzip", "json", makeBudget()), plain)
   })
 
   it("refuses what is not JSON, not UTF-8, not gzip, cut off, or nested too deeply", () => {
     const refused = (input: Uint8Array, encoding: "identity" | "gzip", words: string) =>
-      assert.throws(() => readRequest(input, encoding, "json"), Undecodable, words)
+      assert.throws(() => readRequest(input, encoding, "json", makeBudget()), Undecodable, words)
     refused(bytes(""), "identity", "end of JSON")
     refused(bytes(body.slice(0, -5)), "identity", "JSON")
     refused(bytes("\uFEFF{}"), "identity", "JSON")
@@ -124,8 +124,10 @@ describe("readRequest", () => {
 
   it("refuses more objects and lists than it parses", () => {
     const body = (count: number) => bytes(`{"a":[${Array.from({ length: count }, () => "{}").join(",")}]}`)
-    assert.deepStrictEqual(readRequest(body(limits.messages - 2), "identity", "json"), { resourceMetrics: [] })
-    assert.throws(() => readRequest(body(limits.messages - 1), "identity", "json"), TooLarge)
+    assert.deepStrictEqual(readRequest(body(limits.messages - 2), "identity", "json", makeBudget()), {
+      resourceMetrics: []
+    })
+    assert.throws(() => readRequest(body(limits.messages - 1), "identity", "json", makeBudget()), TooLarge)
   })
 
   it("refuses more members and elements than it parses, also of fields that it does not read", () => {
@@ -134,23 +136,35 @@ describe("readRequest", () => {
     const list = (count: number) => bytes(`{"a":[${members.fill("0").slice(0, count).join()}]}`)
     for (const body of [object, list]) {
       // Two begin an object or a list, and there is a comma less than there are values.
-      assert.deepStrictEqual(readRequest(body(limits.values - 1), "identity", "json"), { resourceMetrics: [] })
-      assert.throws(() => readRequest(body(limits.values), "identity", "json"), TooLarge, `${limits.values} values`)
+      assert.deepStrictEqual(readRequest(body(limits.values - 1), "identity", "json", makeBudget()), {
+        resourceMetrics: []
+      })
+      assert.throws(
+        () => readRequest(body(limits.values), "identity", "json", makeBudget()),
+        TooLarge,
+        `${limits.values} values`
+      )
     }
   })
 
   it("does not take the text of strings for objects, lists and values", () => {
     const text = `\\"\\\\${"{[,".repeat(limits.values)}\\\\`
-    assert.deepStrictEqual(readRequest(bytes(`{"a":"${text}","b":"\\\\"}`), "identity", "json"), {
+    assert.deepStrictEqual(readRequest(bytes(`{"a":"${text}","b":"\\\\"}`), "identity", "json", makeBudget()), {
       resourceMetrics: []
     })
     // A string without an end has all of the rest.
-    assert.throws(() => readRequest(bytes(`{"a":"${text}\\"}`), "identity", "json"), Undecodable)
+    assert.throws(() => readRequest(bytes(`{"a":"${text}\\"}`), "identity", "json", makeBudget()), Undecodable)
   })
 
   it("refuses a small body that becomes a large one", () => {
     const bomb = gzipSync(new Uint8Array(limits.bodySize + 1))
     assert.isBelow(bomb.length, 100_000)
-    assert.throws(() => readRequest(bomb, "gzip", "json"), TooLarge, `${limits.bodySize} bytes`)
+    assert.throws(() => readRequest(bomb, "gzip", "json", makeBudget()), TooLarge, `${limits.bodySize} bytes`)
+  })
+
+  it("does not decompress more than the gzip says it is", () => {
+    const members = new Uint8Array(Buffer.concat([gzipSync("{" + " ".repeat(1000)), gzipSync("}")]))
+    assert.throws(() => readRequest(members, "gzip", "json", makeBudget()), Undecodable, "more than the 1 bytes")
+    assert.throws(() => readRequest(new Uint8Array(gzipSync("")), "gzip", "json", makeBudget()), Undecodable, "JSON")
   })
 })

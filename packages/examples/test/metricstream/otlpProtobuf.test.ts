@@ -142,8 +142,13 @@ describe("readRequest", () => {
           }
           return body
         }).pipe(Effect.provide(layer))
-      const json = readRequest(yield* bytesOf(OtlpSerialization.layerJson), "identity", "json")
-      const protobuf = readRequest(yield* bytesOf(OtlpSerialization.layerProtobuf), "identity", "protobuf")
+      const json = readRequest(yield* bytesOf(OtlpSerialization.layerJson), "identity", "json", makeBudget())
+      const protobuf = readRequest(
+        yield* bytesOf(OtlpSerialization.layerProtobuf),
+        "identity",
+        "protobuf",
+        makeBudget()
+      )
       assert.strictEqual(json.resourceMetrics[0]!.scopeMetrics[0]!.metrics.length, 4)
       assert.deepStrictEqual(protobuf, json)
     })

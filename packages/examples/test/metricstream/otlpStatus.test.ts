@@ -30,7 +30,7 @@ describe("fromCause", () => {
   const cases: ReadonlyArray<readonly [string, unknown, number, string | null, object]> = [
     [
       "a body that cannot be read",
-      new BadRequest({ field: "a[0]", detail: "expected a number" }),
+      new BadRequest({ field: "a[0]", detail: "expected a number", cost: 1 }),
       400,
       null,
       {
@@ -46,7 +46,7 @@ describe("fromCause", () => {
     ],
     [
       "a body that is too large",
-      new RequestTooLarge({ detail: "send less" }),
+      new RequestTooLarge({ detail: "send less", cost: 1 }),
       413,
       null,
       { code: 2, message: "send less" }

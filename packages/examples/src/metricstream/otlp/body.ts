@@ -1,6 +1,7 @@
 /** From the bytes of a body to its message. */
 import { gunzipSync } from "node:zlib"
-import { Budget, tooMany } from "./budget.ts"
+import type { Budget } from "./budget.ts"
+import { plainSize } from "./cost.ts"
 import { fromJson } from "./json.ts"
 import { limits } from "./limits.ts"
 import { TooLarge, Undecodable } from "./message.ts"
@@ -14,20 +15,32 @@ export type Encoding = "identity" | "gzip"
 export type Format = "json" | "protobuf"
 
 /** Reads a request. Throws `Undecodable` or `TooLarge`. */
-export const readRequest = (bytes: Uint8Array, encoding: Encoding, format: Format): ExportMetricsServiceRequest => {
+export const readRequest = (
+  bytes: Uint8Array,
+  encoding: Encoding,
+  format: Format,
+  budget: Budget
+): ExportMetricsServiceRequest => {
   const plain = encoding === "gzip" ? decompress(bytes) : bytes
-  const budget = new Budget(limits.depth, limits.messages, limits.values)
   return format === "json"
-    ? fromJson(ExportMetricsServiceRequest, parse(plain), budget)
+    ? fromJson(ExportMetricsServiceRequest, parse(plain, budget), budget)
     : fromProtobuf(ExportMetricsServiceRequest, plain, budget)
 }
 
+/** No further than to the size that the client has paid a deposit for. */
 const decompress = (bytes: Uint8Array): Uint8Array => {
+  const size = plainSize(bytes, "gzip")
   try {
-    return gunzipSync(bytes, { maxOutputLength: limits.bodySize })
+    return gunzipSync(bytes, { maxOutputLength: Math.min(Math.max(1, size), limits.bodySize) })
   } catch (error) {
     if (!(error instanceof Error && "code" in error)) throw error
-    if (error.code === "ERR_BUFFER_TOO_LARGE") throw new TooLarge(`send at most ${limits.bodySize} bytes, decompressed`)
+    if (error.code === "ERR_BUFFER_TOO_LARGE") {
+      if (size > limits.bodySize) throw new TooLarge(`send at most ${limits.bodySize} bytes, decompressed`)
+      throw new Undecodable(
+        "",
+        `the gzip has more than the ${size} bytes that it ends with as its size: send one member`
+      )
+    }
     throw new Undecodable("", `the body is not gzip: ${error.message}`)
   }
 }
@@ -37,8 +50,8 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 /** The longest message of V8's parser that is shown: it may quote the input. */
 const maxDetail = 200
 
-const parse = (bytes: Uint8Array): unknown => {
-  checkSize(bytes)
+const parse = (bytes: Uint8Array, budget: Budget): unknown => {
+  countValues(bytes, budget)
   try {
     return JSON.parse(utf8.decode(bytes))
   } catch (error) {
@@ -60,7 +73,7 @@ const brace = 0x7b
  * reads, and twenty thousand of gzip twenty million of text. A value comes behind a comma, or first in an object or list, so by those outside of
  * strings it is known how many there are at most. Of a text that is no JSON those count where the parser gets to. Throws `TooLarge`.
  */
-const checkSize = (bytes: Uint8Array): void => {
+const countValues = (bytes: Uint8Array, budget: Budget): void => {
   let [nested, commas] = [0, 0]
   for (let index = 0; index < bytes.length; index++) {
     const byte = bytes[index]
@@ -68,8 +81,7 @@ const checkSize = (bytes: Uint8Array): void => {
     else if (byte === comma) commas++
     else if (byte === brace || byte === bracket) nested++
   }
-  if (nested > limits.messages) throw tooMany(limits.messages, "objects and lists")
-  if (nested + commas > limits.values) throw tooMany(limits.values, "values")
+  budget.text(nested, nested + commas)
 }
 
 /** Where the string ends that goes on there: at its quote, or where the text does. */

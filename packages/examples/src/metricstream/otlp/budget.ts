@@ -9,11 +9,24 @@ export class Budget {
   #depth = 0
   #messages = 0
   #elements = 0
+  #found = 0
 
   constructor(maxDepth: number, maxMessages: number, maxElements: number) {
     this.#maxDepth = maxDepth
     this.#maxMessages = maxMessages
     this.#maxElements = maxElements
+  }
+
+  /** What there was to read so far: messages and elements, or the values of a text, read or not. */
+  get values(): number {
+    return Math.max(this.#found, this.#messages + this.#elements)
+  }
+
+  /** Takes a text with so many objects and lists, and so many values in all. Throws `TooLarge` if there are too many. */
+  text(nested: number, values: number): void {
+    this.#found = values
+    if (nested > this.#maxMessages) throw tooMany(this.#maxMessages, "objects and lists")
+    if (values > this.#maxElements) throw tooMany(this.#maxElements, "values")
   }
 
   /** Begins a message. Throws `Undecodable` if it is too deep, `TooLarge` if there are too many. */
@@ -38,5 +51,5 @@ export class Budget {
 }
 
 /** What a body has more of than is read. */
-export const tooMany = (max: number, what: string) =>
+const tooMany = (max: number, what: string) =>
   new TooLarge(`send fewer data points at once: there are more than ${max} ${what}`)

@@ -29,6 +29,11 @@ export const limits = {
   streamNumbers: 4 * 2 ** 20,
   /** Numbers that are remembered of what requests changed in that table, until they are known to be stored or not: 16 MiB. */
   openNumbers: 2 * 2 ** 20,
+  /**
+   * Tokens a second that each client may have read (`cost.ts`), and twice as many at once: a third of what the reader can do. Not less than
+   * the events that a client may send.
+   */
+  reading: 20_000,
   /** Reasons for rejected points that one answer gives. */
   reasons: 5,
   /** Characters of a name that a message quotes. */

@@ -12,6 +12,7 @@ import { Ingest } from "../ingest.ts"
 import * as metrics from "../metrics.ts"
 import type { EventsRefused, StorageUnavailable } from "../refusals.ts"
 import type { Encoding, Format } from "./body.ts"
+import { plainSize } from "./cost.ts"
 import type { Mapped } from "./mapping.ts"
 import { Rejections } from "./rejections.ts"
 import { toEvents } from "./rows.ts"
@@ -36,8 +37,16 @@ export interface Body {
   readonly isFromSdk: boolean
 }
 
-/** Takes what a request costs, once it is known how many events its points become. */
-type Pay = (events: number) => Effect.Effect<unknown, RateLimited>
+/** What one client may have read and stored. */
+export interface Allowance {
+  /** Has a body of its read, of so many bytes decompressed, if it does not owe for others. */
+  readonly read: (size: number, read: Read) => Effect.Effect<Effect.Success<Read>, Effect.Error<Read> | RateLimited>
+  /** Takes what the events cost that are made of its points, before they are stored. */
+  readonly pay: (events: number) => Effect.Effect<unknown, RateLimited>
+}
+
+/** A body being read. */
+export type Read = ReturnType<OtlpReader["Service"]["read"]>
 
 /** Counter: data points of OTLP requests that were answered 200, by `outcome`: `accepted`, or `rejected` since they cannot be stored. */
 const dataPoints = Metric.counter("metricstream_otlp_points_total", {
@@ -95,12 +104,15 @@ const make = Effect.gen(function* () {
   const outcomes = new Outcomes()
   let requests = 0
 
-  const accept = Effect.fnUntraced(function* (body: Body, pay: Pay) {
+  const accept = Effect.fnUntraced(function* (body: Body, allowance: Allowance) {
     const request = ++requests
     const note = (stored: boolean) => Effect.sync(() => outcomes.note(request, stored))
     const unlessStored = <A, E>(self: Effect.Effect<A, E>) =>
       Effect.onExit(self, (exit) => (Exit.isSuccess(exit) ? Effect.void : note(false)))
-    const readAndPaid = Effect.tap(read(reader, outcomes, request, body), ({ columns }) => pay(columns.values.length))
+    const size = plainSize(body.bytes, body.encoding)
+    const readAndPaid = allowance
+      .read(size, read(reader, outcomes, request, body))
+      .pipe(Effect.tap(({ columns }) => allowance.pay(columns.values.length)))
     return yield* Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const mapped = yield* unlessStored(restore(readAndPaid))
@@ -159,14 +171,14 @@ export class Otlp extends Context.Service<
   {
     /**
      * Stores the points of a request, and succeeds once they are on the disk. Those that cannot be stored are counted and left out.
-     * `pay` is called with the number of events that are made of them, before anything is stored.
+     * It is read and paid for by the client's allowance.
      *
-     * Fails as `pay` does, if the body cannot be read or is too large, and as `Ingest.append` and a full offload do: then nothing was stored,
+     * Fails as the allowance does, if the body cannot be read or is too large, and as `Ingest.append` and a full offload do: then nothing was stored,
      * and the request counts when it is sent again. Interruption gives up waiting only, once the request is read.
      */
     readonly accept: (
       body: Body,
-      pay: Pay
+      allowance: Allowance
     ) => Effect.Effect<
       Accepted,
       BadRequest | RequestTooLarge | RateLimited | StorageUnavailable | EventsRefused | OffloadError

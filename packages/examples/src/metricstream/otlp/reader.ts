@@ -2,6 +2,8 @@
 import type { Handlers } from "@spillway/runtime/OffloadWorker"
 import type { EventLimits } from "./attributes.ts"
 import { readRequest } from "./body.ts"
+import { Budget } from "./budget.ts"
+import { costOf, plainSize } from "./cost.ts"
 import { limits } from "./limits.ts"
 import { mapRequest } from "./mapping.ts"
 import { TooLarge, Undecodable } from "./message.ts"
@@ -22,14 +24,20 @@ export const makeReader = (events: EventLimits, now: number): Handlers<typeof Ot
         if (stored) streams.settle(request)
         else streams.revert(request)
       }
+      const budget = new Budget(limits.depth, limits.messages, limits.values)
+      const costOfPoints = (points: number) => costOf(plainSize(body, encoding), budget.values, points)
       try {
-        const message = readRequest(body, encoding, format)
+        const message = readRequest(body, encoding, format, budget)
         const mapped = mapRequest(message, { request, streams, events, isFromSdk, now })
         const { points, series, tags, timestamps, values } = mapped.columns
-        return transfer(mapped, [points.buffer, series.buffer, tags.buffer, timestamps.buffer, values.buffer])
+        const read = { ...mapped, cost: costOfPoints(mapped.points) }
+        return transfer(read, [points.buffer, series.buffer, tags.buffer, timestamps.buffer, values.buffer])
       } catch (error) {
-        if (error instanceof TooLarge) throw fail({ _tag: "RequestTooLarge", detail: error.message })
-        if (error instanceof Undecodable) throw fail({ _tag: "BadRequest", field: error.field, detail: error.message })
+        const cost = costOfPoints(0)
+        if (error instanceof TooLarge) throw fail({ _tag: "RequestTooLarge", detail: error.message, cost })
+        if (error instanceof Undecodable) {
+          throw fail({ _tag: "BadRequest", field: error.field, detail: error.message, cost })
+        }
         throw error
       }
     }

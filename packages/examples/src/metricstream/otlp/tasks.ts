@@ -16,7 +16,9 @@ import { limits as events } from "../events.ts"
 export class BadRequest extends Schema.TaggedError<BadRequest>("metricstream/otlp/BadRequest")("BadRequest", {
   /** Where, as `resourceMetrics[0].scopeMetrics[1]`; empty for the body as a whole. */
   field: Schema.String,
-  detail: Schema.String
+  detail: Schema.String,
+  /** What it was to read so far, in tokens. */
+  cost: Schema.Int
 }) {
   override get message() {
     return this.field === "" ? this.detail : `${this.field}: ${this.detail}`
@@ -26,7 +28,11 @@ export class BadRequest extends Schema.TaggedError<BadRequest>("metricstream/otl
 /** There is more in the body than is read. */
 export class RequestTooLarge extends Schema.TaggedError<RequestTooLarge>("metricstream/otlp/RequestTooLarge")(
   "RequestTooLarge",
-  { detail: Schema.String }
+  {
+    detail: Schema.String,
+    /** What it was to read so far, in tokens. */
+    cost: Schema.Int
+  }
 ) {
   override get message() {
     return this.detail
@@ -64,7 +70,14 @@ export const OtlpTasks = RpcGroup.make(
       now: Schema.Finite,
       outcomes: Schema.Array(Outcome)
     },
-    success: Schema.Struct({ columns: Columns, points: Schema.Int, rejected: Schema.Int, message: Schema.String }),
+    success: Schema.Struct({
+      columns: Columns,
+      points: Schema.Int,
+      rejected: Schema.Int,
+      message: Schema.String,
+      /** What it was to read, in tokens. */
+      cost: Schema.Int
+    }),
     error: Schema.Union([BadRequest, RequestTooLarge])
   }).annotate(OffloadTask.Cancellation, "cooperative")
 )
