@@ -17,13 +17,14 @@ export const metricstreamCostTables = (result: CostResult): string => {
     `${names[stage]}: ${stages[stage]}`,
     `${rounded(result.stages[stage])} us`
   ])
-  const { claimed, machine, stealPercent, sum, whole, wholeThreads } = result
+  const { claimed, machine, stealPercent, sum, whole } = result
+  const { eventLoop, storage } = result.wholeThreads
   const totals = [
-    ["**sum of the stages**", median(sum, rounded, " us")],
+    ["**these together**, the median of what they were together in each round", median(sum, rounded, " us")],
     ["**the whole server**, all its threads", median(whole, rounded, " us")],
     [
-      "of it the event loop, the storage thread",
-      `${rounded(wholeThreads.eventLoop)} us, ${rounded(wholeThreads.storage)} us`
+      "of it the event loop, the storage thread, all others: those of the engine",
+      [eventLoop, storage, whole.median - eventLoop - storage].map((micros) => `${rounded(micros)} us`).join(", ")
     ],
     [
       "claimed: work; in a pool of threads; with a thread for each",
