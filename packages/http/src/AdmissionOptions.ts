@@ -36,7 +36,10 @@ export interface Budget extends Required<QueueBudget> {
 export interface Options {
   /** How many requests may be inside at once. An integer from 1, or `Infinity` for no limit. */
   readonly maxConcurrent: number
-  /** How many requests may wait. An integer from 0, or `Infinity` for no bound. `0` refuses whatever cannot start at once. */
+  /**
+   * How many requests may wait. An integer from 0, or `Infinity` for no bound. `0` refuses whatever cannot start at once. Those that have a
+   * permit to hope for and only wait for their turn, while the loop is in pace, are not counted: they are as many as come in a turn or two.
+   */
   readonly maxQueued: number
   /** The longest wait in milliseconds, from 0. `Infinity` waits without limit. */
   readonly maxWait: number

@@ -224,7 +224,8 @@ export interface Options extends OverloadOptions {
   readonly maxConcurrent?: number | undefined
   /**
    * Requests that wait at the door; one more is answered 503. An integer from 0, which refuses what cannot start at once, or
-   * `Infinity` for no bound.
+   * `Infinity` for no bound. Those for which there is a permit, and which only wait for their turn on an event loop that is not behind, do
+   * not count.
    *
    * @default 1024
    */
