@@ -103,6 +103,27 @@ describe.skipIf(hasNoBrowser)("what the live page asks for", () => {
       })
     )
 
+    it.effect("shows what came after its question was asked, in buckets that it has not asked for", () =>
+      Effect.gen(function* () {
+        const { browser, url } = yield* Running
+        yield* post(url, { name: "later", value: 1 })
+        const questions: Array<Route> = []
+        const { page } = yield* open(browser, `${url}/?series=later`, {}, async (page) => {
+          await page.route("**/series/later?*", (route) => (questions.push(route) === 1 ? undefined : route.continue()))
+        })
+        yield* isLive(page)
+        yield* eventually(() => questions.length === 1)
+        const end = Number(new URL(questions[0]!.request().url()).searchParams.get("to"))
+        yield* eventually(() => Date.now() > end)
+        const { next } = yield* view(`${url}/live?series=later&step=5s`)
+        yield* post(url, { name: "later", value: 3 })
+        yield* next("tail", ({ data }) => data.columns[watchedAggregations.indexOf("max")].includes(3))
+        yield* textIs(page, "#latest", /^3$/)
+        yield* Effect.promise(() => questions[0]!.continue())
+        yield* textIs(page, '#chosen [data-of="max"]', /^3$/)
+      })
+    )
+
     it.effect("waits for the list, however often series come up meanwhile", () =>
       Effect.gen(function* () {
         const { browser, url } = yield* Running

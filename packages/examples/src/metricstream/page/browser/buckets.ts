@@ -32,6 +32,12 @@ export class Buckets {
     return this.column("count").findLastIndex((count) => (count ?? 0) > 0)
   }
 
+  /** Whether a tail of the same step is of later buckets. */
+  endBefore({ columns, from, step }: Tail): boolean {
+    const last = this.times.at(-1)
+    return step === this.step && (last === undefined || from + (columns[0]!.length - 1) * step > last)
+  }
+
   /** Takes the last buckets. Says whether they fit: after a time without news there is a hole before them. */
   merge({ columns, from, step }: Tail): boolean {
     const last = this.times.at(-1)

@@ -46,6 +46,8 @@ export class Explorer implements Steered {
   #buckets: Buckets | undefined
   #asking: AbortController | undefined
   #isAsking = false
+  /** What came last while it is asked: it may be of later buckets than were asked for. */
+  #newest: Tail | undefined
   #retry: ReturnType<typeof setTimeout> | undefined
 
   constructor(options: ExplorerOptions) {
@@ -112,9 +114,11 @@ export class Explorer implements Steered {
 
   tail(tail: Tail): void {
     const { series, zoom } = this.#address ?? { series: "", zoom: undefined }
-    if (tail.name !== series || zoom !== undefined || this.#buckets === undefined) return
-    if (this.#buckets.merge(tail)) this.draw()
+    if (tail.name !== series || zoom !== undefined) return
     // What is asked already is not asked anew each second: where answers take longer, none would come.
+    if (this.#isAsking) this.#newest = tail
+    if (this.#buckets === undefined) return
+    if (this.#buckets.merge(tail)) this.draw()
     else if (!this.#isAsking && this.#retry === undefined) void this.#ask()
   }
 
@@ -167,6 +171,7 @@ export class Explorer implements Steered {
     const asking = new AbortController()
     this.#asking = asking
     this.#isAsking = true
+    this.#newest = undefined
     const { from, step, to } = bucketsOf(this.#address!, this.#options.now())
     const query = new URLSearchParams({
       from: `${from}`,
@@ -191,8 +196,11 @@ export class Explorer implements Steered {
   }
 
   #take(answer: Answer): void {
-    this.#buckets = new Buckets(answer)
-    this.#note(this.#buckets.latest < 0 ? "No events in this time." : "")
+    const buckets = new Buckets(answer)
+    this.#buckets = buckets
+    const tail = this.#newest
+    if (tail !== undefined && buckets.endBefore(tail) && !buckets.merge(tail)) this.#later()
+    this.#note(buckets.latest < 0 ? "No events in this time." : "")
     this.draw()
     this.#describe()
   }
