@@ -6,6 +6,7 @@ import type { Answer } from "@spillway/examples/metricstream/page/browser/bucket
 import { EventParser } from "@spillway/examples/metricstream/page/browser/events"
 import { History } from "@spillway/examples/metricstream/page/browser/history"
 import { scaled } from "@spillway/examples/metricstream/page/browser/keys"
+import { unseen } from "@spillway/examples/metricstream/page/browser/marks"
 import { refusalOf } from "@spillway/examples/metricstream/page/browser/refusal"
 import { merge } from "@spillway/examples/metricstream/page/browser/row"
 import { reloadsFor } from "@spillway/examples/metricstream/page/browser/version"
@@ -235,6 +236,24 @@ describe("scaled", () => {
     assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 100, 0.5, 80), { from: 20, to: 100 })
     assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 75, 0.5, 100), { from: 0, to: 100 })
     assert.deepStrictEqual(scaled({ from: 0, to: 100 }, 0, 0.5, 200), { from: 0, to: 100 })
+  })
+})
+
+describe("unseen", () => {
+  it("marks values without neighbours, and runs that are narrower than a mark", () => {
+    const values = [1, null, 1, 1, null, 1, 1, 1, undefined, 1]
+    assert.deepStrictEqual(
+      unseen(values, (row) => 4 * row),
+      [0, 2, 3, 9]
+    )
+    assert.deepStrictEqual(
+      unseen(values, (row) => 6 * row),
+      [0, 9]
+    )
+    assert.deepStrictEqual(
+      unseen([], (row) => row),
+      []
+    )
   })
 })
 

@@ -159,9 +159,10 @@ export class Heart {
     const away = Atomics.exchange(this.cells, Cell.Away, 0)
     // Where all stood still until now, this thread may come to it before the one that watches, which does not know of that yet.
     const seen = Atomics.load(this.cells, Cell.Silent) + 2 * this.#options.period
-    const blocked = Math.min(this.#beatAt - from - away, seen)
-    if (!this.watching || blocked < this.#options.threshold) return
     const cpu = lastCpu === undefined || this.#cpu === undefined ? undefined : this.#cpu - lastCpu
+    // And where only the watch had no time: who computes does not stand still.
+    const blocked = Math.min(this.#beatAt - from, Math.max(Math.min(this.#beatAt - from - away, seen), cpu ?? 0))
+    if (!this.watching || blocked < this.#options.threshold) return
     const held = suspect === undefined ? blocked : Math.min(blocked, suspect.held)
     this.#pending = { beat, blocked, held, cpu, suspect, sight: undefined }
     if (!this.#options.stack) this.#flush()

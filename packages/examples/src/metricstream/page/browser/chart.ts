@@ -2,6 +2,7 @@
 import uPlot from "uplot"
 import type { Color } from "../cards.ts"
 import { formatTick } from "./clock.ts"
+import { markWidth, unseen } from "./marks.ts"
 import { onThemeChange, themed } from "./theme.ts"
 
 export interface DrawnLine {
@@ -157,7 +158,10 @@ export class Chart {
       width,
       stroke: () => (width === 0 ? "transparent" : themed(color)),
       ...(filled === true && { fill: () => themed(`${color}-fill`) }),
-      points: marked === true && width > 0 ? { size: 6, filter: isolated, fill: () => themed(color) } : { show: false },
+      points:
+        marked === true && width > 0
+          ? { size: markWidth, filter: isMarked, fill: () => themed(color) }
+          : { show: false },
       gaps: (plot, _, __, ___, gaps) => {
         const pixels = Math.abs(plot.valToPos(bridge(), "x", true) - plot.valToPos(0, "x", true))
         return gaps.filter(([from, to]) => to - from > pixels)
@@ -245,10 +249,5 @@ const tick = (plot: uPlot, time: number, distance: number): string => {
   return left < plot.over.clientWidth - room ? formatTick(time, distance) : ""
 }
 
-/** Values without neighbours, which no line would show. */
-const isolated: uPlot.Series.Points.Filter = (plot, series, isShown) => {
-  if (isShown) return null
-  const values = plot.data[series]!
-  const has = (row: number): boolean => typeof values[row] === "number"
-  return Array.from(values.keys()).filter((row) => has(row) && !has(row - 1) && !has(row + 1))
-}
+const isMarked: uPlot.Series.Points.Filter = (plot, series, isShown) =>
+  isShown ? null : unseen(plot.data[series]!, (row) => plot.valToPos(plot.data[0][row]!, "x"))
