@@ -48,7 +48,6 @@ describe("The heart of an event loop", () => {
       const [silence] = yield* silencesOf(({ cells }) => {
         Atomics.store(cells, Cell.Stop, 1)
         Atomics.wait(cells, Cell.Stopped, 0)
-        Atomics.store(cells, Cell.Armed, 1)
         const { user } = process.threadCpuUsage()
         while (process.threadCpuUsage().user - user < 600_000);
       })

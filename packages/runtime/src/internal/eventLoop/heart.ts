@@ -149,17 +149,18 @@ export class Heart {
     this.#flush()
     this.#beatAt = now
     this.#cpu = threadCpu()
-    if (Atomics.exchange(this.cells, Cell.Armed, 0) === 1) this.#measure(last, lastCpu, beat, suspect)
+    const cpu = lastCpu === undefined || this.#cpu === undefined ? undefined : this.#cpu - lastCpu
+    const isArmed = Atomics.exchange(this.cells, Cell.Armed, 0) === 1
+    if (isArmed || (cpu ?? 0) >= this.#options.threshold) this.#measure(last, cpu, beat, suspect)
     Atomics.add(this.cells, Cell.Beat, 1)
   }
 
-  #measure(last: number, lastCpu: number | undefined, beat: number, suspect: Suspect | undefined): void {
+  #measure(last: number, cpu: number | undefined, beat: number, suspect: Suspect | undefined): void {
     // It fell silent at some time between the last beat and the one that did not come: in the middle, to say one.
     const from = last + this.#options.period / 2
     const away = Atomics.exchange(this.cells, Cell.Away, 0)
     // Where all stood still until now, this thread may come to it before the one that watches, which does not know of that yet.
     const seen = Atomics.load(this.cells, Cell.Silent) + 2 * this.#options.period
-    const cpu = lastCpu === undefined || this.#cpu === undefined ? undefined : this.#cpu - lastCpu
     // And where only the watch had no time: who computes does not stand still.
     const blocked = Math.min(this.#beatAt - from, Math.max(Math.min(this.#beatAt - from - away, seen), cpu ?? 0))
     if (!this.watching || blocked < this.#options.threshold) return
