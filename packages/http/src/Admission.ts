@@ -264,7 +264,7 @@ export class Admission {
 
   /**
    * Gives a permit back that was held for so many milliseconds, and tells what came of it. `now` is as in `enter`. It was `abandoned` if its
-   * client went away, or waited no longer: that counts as dropped if it had taken longer than the mean, since then it was waited for in vain, and else for nothing.
+   * client went away, or waited no longer: that counts as dropped if it had taken longer than the mean (waited for in vain), else for nothing.
    */
   leave(
     held: number,

@@ -78,11 +78,12 @@ const cheap = 0.5
  * The cost is the time that the loop was busy while there were requests, by how many ended: the mean of about the last second with requests (what
  * was longer ago weighs less by a factor of e a second). But it is no more than the mean time for which they were inside, and 0.2 ms to read and
  * answer them: what is more is for others, and the bucket fills in the time that they leave. Of fewer than 8 requests there is none, and no pace.
- * It holds what all else on the loop takes, as those do who are refused: each then costs the more the fewer are let in, and a door that went by that alone would stay as narrow as it is.
- * So it is reckoned apart what the loop takes for those who were let in, for all who come, and for itself (least squares over
- * the last second). By how much the cost is more than the first, up to 20 times, the bucket fills faster, in the part of the time that the other
- * two leave, and holds as much more, up to ten times `target`. That may be wrong where some cost much more than others: when the loop was
- * late by more than twice `target` on average nothing but the cost counts, and what is reckoned apart comes back over 20 s.
+ * The cost holds what all else on the loop takes, as those do who are refused: each then costs the more the fewer are let in, and a door that
+ * went by that alone would stay as narrow as it is. So it is reckoned apart what the loop takes for those who were let in, for all who come,
+ * and for itself (least squares over the last second). By how much the cost is more than the first, up to 20 times, the bucket fills faster,
+ * in the part of the time that the other two leave, and holds as much more, up to ten times `target`. That may be wrong where some cost much
+ * more than others: when the loop was late by more than twice `target` on average nothing but the cost counts, and what is reckoned apart
+ * comes back over 20 s.
  *
  * A response that computes as it is streamed does so when its handler has ended: the pace does not see how many do.
  *

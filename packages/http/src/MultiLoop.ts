@@ -30,8 +30,8 @@ import type { Sharing as InternalSharing, SlotState } from "./internal/multiLoop
 import { endStrays, failsInstead, hangups } from "./internal/multiLoop/process.ts"
 import { Supervisor } from "./internal/multiLoop/supervisor.ts"
 import type { StartFailure } from "./internal/multiLoop/supervisor.ts"
-import { sparingly } from "./internal/sparingly.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
+import { sparingly } from "./internal/sparingly.ts"
 import { CannotListen, MultiLoopError, StartFailed, StartTimedOut } from "./MultiLoopError.ts"
 
 /**

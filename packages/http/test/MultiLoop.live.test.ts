@@ -317,6 +317,16 @@ describe("MultiLoop", () => {
     })
   )
 
+  it.live("puts the metrics of the process into words a tenth of the time, whichever loop is asked", () =>
+    Effect.gen(function* () {
+      const supervisor = yield* start()
+      const told = new Set<string>()
+      // Each answer counts in the metrics of the next one.
+      for (let i = 0; i < 600; i++) told.add((yield* ask(supervisor.port, "/metrics")).body.toString())
+      assert.isBelow(told.size, 600)
+    })
+  )
+
   it.live("shares one more run among those who ask for a restart while one goes on", () =>
     Effect.gen(function* () {
       const supervisor = yield* start()

@@ -12,7 +12,8 @@ export const accepted = Metric.counter("metricstream_events_accepted_total", {
 /**
  * Counter: events of well-formed batches that were not stored, by `reason`: `TooOld` for the retention, `TooNew` for the clock of this machine,
  * `SeriesLimit`, `Pending` if too many events waited, `Storage` if the transaction failed. The events that share the batch of one that is refused
- * count with it, but those of an OTLP request only with one of their data point: the others are stored. Those of bodies that were not understood, or over a quota, are not counted here: see `http_server_request_duration_seconds`.
+ * count with it, but those of an OTLP request only with one of their data point: the others are stored. Those of bodies that were not
+ * understood, or over a quota, are not counted here: see `http_server_request_duration_seconds`.
  */
 export const refused = Metric.counter("metricstream_events_refused_total", {
   description: "Events of well-formed batches that were not stored",

@@ -173,8 +173,8 @@ export class Otlp extends Context.Service<
      * Stores the points of a request, and succeeds once they are on the disk. Those that cannot be stored are counted and left out.
      * It is read and paid for by the client's allowance.
      *
-     * Fails as the allowance does, if the body cannot be read or is too large, and as `Ingest.append` and a full offload do: then nothing was stored,
-     * and the request counts when it is sent again. Interruption gives up waiting only, once the request is read.
+     * Fails as the allowance does, if the body cannot be read or is too large, and as `Ingest.append` and a full offload do: then nothing was
+     * stored, and the request counts when it is sent again. Interruption gives up waiting only, once the request is read.
      */
     readonly accept: (
       body: Body,

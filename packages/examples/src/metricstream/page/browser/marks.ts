@@ -3,7 +3,10 @@
 /** The width of a mark, in pixels. */
 export const markWidth = 6
 
-/** The rows of values that a line would hardly show: they have no neighbours, or only as many as are narrower than a mark. `at` is where a row is, in pixels. */
+/**
+ * The rows of values that a line would hardly show: they have no neighbours, or only as many as are narrower than a mark. `at` is where a row
+ * is, in pixels.
+ */
 export const unseen = (values: ArrayLike<unknown>, at: (row: number) => number): Array<number> => {
   const rows: Array<number> = []
   let first = 0
