@@ -61,6 +61,9 @@ const [disproof, regain] = [2, 20_000]
 /** What requests cost is reckoned anew once in so many milliseconds, and known of no fewer than so many. */
 const [period, minCount] = [100, 8]
 
+/** Sooner than that, after so many milliseconds and of so many, if they took less than such a part of what they were thought to. */
+const [minPeriod, minSample, cheaper] = [15, 16, 0.7]
+
 /** What costs less than so many milliseconds is cheap: see `isCheap`. */
 const cheap = 0.5
 
@@ -78,6 +81,8 @@ const cheap = 0.5
  * The cost is the time that the loop was busy while there were requests, by how many ended: the mean of about the last second with requests (what
  * was longer ago weighs less by a factor of e a second). But it is no more than the mean time for which they were inside, and 0.2 ms to read and
  * answer them: what is more is for others, and the bucket fills in the time that they leave. Of fewer than 8 requests there is none, and no pace.
+ * It is reckoned every 100 ms, and sooner where some wait and those who ended since took less than 0.7 of it: few requests at a time cost more each
+ * than many do, since each wakes the loop, and when many come at once the door must not stay as narrow as for those before.
  * The cost holds what all else on the loop takes, as those do who are refused: each then costs the more the fewer are let in, and a door that
  * went by that alone would stay as narrow as it is. So it is reckoned apart what the loop takes for those who were let in, for all who come,
  * and for itself (least squares over the last second). By how much the cost is more than the first, up to 20 times, the bucket fills faster,
@@ -185,7 +190,7 @@ export class LoopPace {
     this.#busy += Math.max(0, busyAt - this.#busyAt)
     this.#busyAt = busyAt
     this.#elapsed += gap
-    if (this.#elapsed >= period) this.#reckon()
+    if (this.#elapsed >= period || (isWaiting && this.#isDisproved)) this.#reckon()
   }
 
   /** By how many milliseconds the bucket fills in one. */
@@ -205,6 +210,12 @@ export class LoopPace {
     return isWaiting
       ? Math.min(calm, busy * Math.max(1, this.#believed)) * target
       : Math.max(calm * target, burst * (this.#cost ?? 0))
+  }
+
+  /** Whether those who ended since the cost was reckoned took much less than that. */
+  get #isDisproved(): boolean {
+    const isSample = this.#elapsed >= minPeriod && this.#ended >= minSample
+    return isSample && this.#busy < cheaper * this.#ended * (this.#cost ?? 0)
   }
 
   #reckon(): void {

@@ -75,6 +75,27 @@ describe("LoopPace", () => {
     assert.isUndefined(pace.cost)
   })
 
+  it("reckons it sooner where some wait and those who ended took much less, once there are 16 of them and 15 ms", () => {
+    const costAfter = (
+      millis: number,
+      options: { readonly served: number; readonly busy: number; readonly isWaiting: boolean }
+    ) => {
+      const { pace, pass, serve } = setUp()
+      serve(50)
+      pass(100, { busy: 0.5 })
+      assert.strictEqual(pace.cost, 1)
+      serve(options.served)
+      pass(millis, options)
+      return pace.cost!
+    }
+    const cheap = { served: 50, busy: 0.5, isWaiting: true }
+    assert.closeTo(costAfter(20, cheap), 0.6, 0.01)
+    assert.strictEqual(costAfter(10, cheap), 1)
+    assert.strictEqual(costAfter(20, { ...cheap, isWaiting: false }), 1)
+    assert.strictEqual(costAfter(20, { served: 15, busy: 0.1, isWaiting: true }), 1)
+    assert.strictEqual(costAfter(20, { ...cheap, served: 20, busy: 0.75 }), 1)
+  })
+
   it("counts no time in which nobody was there", () => {
     const { loop, pace, pass, serve } = setUp()
     serve(10)
@@ -291,6 +312,24 @@ describe("LoopPace, behind a door", () => {
       mean(seconds, ({ refused }) => refused),
       0
     )
+  })
+
+  it("refuses nobody, and lets nobody wait for long, when few become many that the loop carries", () => {
+    // Each that comes alone wakes the loop, and costs up to ten times as much as among many.
+    for (const waits of [1, 10, 50]) {
+      for (const few of [20, 100, 500]) {
+        const rate = (now: number) => (now < 5000 ? few : 4000)
+        const seconds = simulate({ waits, computes: 0.05, burden: 0.08, rate, seconds: 8, isPaced: true }).slice(5)
+        const what = `${few} a second become 4000 that wait ${waits} ms`
+        assert.strictEqual(
+          mean(seconds, ({ refused }) => refused),
+          0,
+          what
+        )
+        // Of what takes 50 ms nothing is known before.
+        assert.isBelow(p99([seconds[0]!]), 3 * waits + 30, what)
+      }
+    }
   })
 
   it("starts hundreds at once that only wait", () => {
