@@ -36,6 +36,8 @@ export interface Probe {
   readonly late: number
   /** Whether somebody waits at the door. */
   readonly isWaiting: boolean
+  /** How many requests are inside. */
+  readonly inside: number
   /** How long requests are inside, in milliseconds; `undefined`: not known. */
   readonly meanHold: number | undefined
 }
@@ -64,6 +66,9 @@ const [period, minCount] = [100, 8]
 /** Sooner than that, after so many milliseconds and of so many, if they took less than such a part of what they were thought to. */
 const [minPeriod, minSample, cheaper] = [15, 16, 0.7]
 
+/** If the loop was busy then for no more than such a part of the time, what was known before counts for so much. */
+const [notFull, disbelief] = [0.8, 0.25]
+
 /** What costs less than so many milliseconds is cheap: see `isCheap`. */
 const cheap = 0.5
 
@@ -81,8 +86,9 @@ const cheap = 0.5
  * The cost is the time that the loop was busy while there were requests, by how many ended: the mean of about the last second with requests (what
  * was longer ago weighs less by a factor of e a second). But it is no more than the mean time for which they were inside, and 0.2 ms to read and
  * answer them: what is more is for others, and the bucket fills in the time that they leave. Of fewer than 8 requests there is none, and no pace.
- * It is reckoned every 100 ms, and sooner where some wait and those who ended since took less than 0.7 of it: few requests at a time cost more each
- * than many do, since each wakes the loop, and when many come at once the door must not stay as narrow as for those before.
+ * It is reckoned every 100 ms, and sooner where some wait and those who ended since took less than 0.7 of it. If then the loop was idle for a fifth of
+ * the time, and nobody is inside for longer, all that was before counts for a quarter only. Few requests at a time cost more each than many do,
+ * since each wakes the loop, and code that has just begun to run is slow: when many come at once the door must not stay as narrow as for those before.
  * The cost holds what all else on the loop takes, as those do who are refused: each then costs the more the fewer are let in, and a door that
  * went by that alone would stay as narrow as it is. So it is reckoned apart what the loop takes for those who were let in, for all who come,
  * and for itself (least squares over the last second). By how much the cost is more than the first, up to 20 times, the bucket fills faster,
@@ -177,7 +183,7 @@ export class LoopPace {
   }
 
   /** The loop got to a probe. */
-  probe({ isWaiting, late, meanHold = 0, now }: Probe): void {
+  probe({ inside, isWaiting, late, meanHold = 0, now }: Probe): void {
     this.#fill(now, isWaiting)
     const gap = now - this.#probedAt
     this.#probedAt = now
@@ -190,7 +196,9 @@ export class LoopPace {
     this.#busy += Math.max(0, busyAt - this.#busyAt)
     this.#busyAt = busyAt
     this.#elapsed += gap
-    if (this.#elapsed >= period || (isWaiting && this.#isDisproved)) this.#reckon()
+    const isDisproved = isWaiting && this.#isDisproved
+    if (isDisproved || this.#elapsed >= period)
+      this.#reckon(isDisproved && this.#isIdle(inside, meanHold) ? disbelief : 1)
   }
 
   /** By how many milliseconds the bucket fills in one. */
@@ -218,9 +226,16 @@ export class LoopPace {
     return isSample && this.#busy < cheaper * this.#ended * (this.#cost ?? 0)
   }
 
-  #reckon(): void {
+  /** Whether the loop had time since then, and will have: those who may be dearer than others, and are inside for longer, would have ended. */
+  #isIdle(inside: number, meanHold: number): boolean {
+    return this.#busy <= notFull * this.#elapsed && inside <= this.#ended && meanHold <= this.#elapsed
+  }
+
+  /** `believed` is how much what was known before still counts. */
+  #reckon(believed: number): void {
     const costs = this.#costs
-    costs.add({ elapsed: this.#elapsed, busy: this.#busy, came: this.#came, ended: this.#ended, held: this.#held })
+    const sample = { elapsed: this.#elapsed, busy: this.#busy, came: this.#came, ended: this.#ended, held: this.#held }
+    costs.add(sample, believed)
     const isKnown = costs.ended >= minCount
     this.#cost = isKnown ? costs.mean : undefined
     this.#speed = isKnown ? costs.speed : 1

@@ -346,7 +346,7 @@ describe("Admission", () => {
       if (cost !== undefined) {
         for (let i = 0; i < 10; i++) pace.ended(1000)
         busy = 10 * cost
-        pace.probe({ now: time.now + 100, late: 0, isWaiting: false, meanHold: 1 })
+        pace.probe({ now: time.now + 100, late: 0, isWaiting: false, inside: 0, meanHold: 1 })
         time.now += 100
       }
       turn()

@@ -12,8 +12,8 @@ export interface Kind {
 
 /** One event loop behind a door, all in simulated time, and what its clients ask of it. */
 export interface Scene extends Kind {
-  /** What a part of the requests asks for instead. */
-  readonly others?: Kind & { readonly share: number }
+  /** What a part of the requests asks for instead, and until when. */
+  readonly others?: Kind & { readonly share: number; readonly until?: number }
   /** Requests a second at a time. */
   readonly rate: (now: number) => number
   /** So many more that come all at once. */
@@ -26,6 +26,8 @@ export interface Scene extends Kind {
   readonly patience?: number
   readonly seconds: number
   readonly isPaced: boolean
+  /** Of the random numbers: 1 unless told. */
+  readonly seed?: number
 }
 
 /** What became of the requests that ended in a second, or were refused or given up in it. */
@@ -72,7 +74,7 @@ class Loop {
     this.#burst = scene.burst ?? { at: Infinity, count: 0 }
     this.#patience = scene.patience ?? 1000
     this.#costs = scene.connects === true ? costs.own : costs.kept
-    this.#random = randomOf(1)
+    this.#random = randomOf(scene.seed ?? 1)
     this.#seconds = Array.from({ length: scene.seconds + 1 }, () => ({
       answered: 0,
       refused: 0,
@@ -200,7 +202,8 @@ class Loop {
 
   #nextKind(): Kind {
     const { others } = this.#scene
-    return others !== undefined && this.#random() < others.share ? others : this.#scene
+    const isOther = others !== undefined && this.now < (others.until ?? Infinity) && this.#random() < others.share
+    return isOther ? others : this.#scene
   }
 
   /** Takes the next that has come by then: tells when it came. */

@@ -79,8 +79,9 @@ export class LoopCost {
     return Math.max(share, ((1 - others / this.#elapsed) * mean) / own)
   }
 
-  add({ busy, came, elapsed, ended, held }: Sample): void {
-    const kept = Math.exp(-elapsed / memory)
+  /** `believed` is how much all samples before still count, from 0 to 1. */
+  add({ busy, came, elapsed, ended, held }: Sample, believed: number): void {
+    const kept = believed * Math.exp(-elapsed / memory)
     this.#busy = kept * this.#busy + busy
     this.#ended = kept * this.#ended + ended
     this.#held = kept * this.#held + held

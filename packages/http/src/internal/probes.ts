@@ -44,7 +44,7 @@ export class Probes {
   }
 
   probe(now: number, { meanHold, queued, running }: Held): void {
-    this.#pace.probe({ now, late: now - this.dueAt, isWaiting: queued > 0, meanHold })
+    this.#pace.probe({ now, late: now - this.dueAt, isWaiting: queued > 0, inside: running, meanHold })
     this.dueAt = running + queued === 0 ? Infinity : now + period
   }
 }

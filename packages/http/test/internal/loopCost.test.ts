@@ -23,7 +23,7 @@ const watch = (
   for (let i = 0; i < 50; i++) {
     const sample = { elapsed: 100, came: came(i), ended: ended(i) }
     const busy = perCome * sample.came + perEnded * sample.ended + perMilli * sample.elapsed
-    costs.add({ ...sample, busy: Math.min(100, busy), held: held * sample.ended })
+    costs.add({ ...sample, busy: Math.min(100, busy), held: held * sample.ended }, 1)
   }
   return costs
 }
