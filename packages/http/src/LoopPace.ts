@@ -87,7 +87,7 @@ const cheap = 0.5
  * was longer ago weighs less by a factor of e a second). But it is no more than the mean time for which they were inside, and 0.2 ms to read and
  * answer them: what is more is for others, and the bucket fills in the time that they leave. Of fewer than 8 requests there is none, and no pace.
  * It is reckoned every 100 ms, and sooner where some wait and those who ended since took less than 0.7 of it. If then the loop was idle for a fifth of
- * the time, and nobody is inside for longer, all that was before counts for a quarter only. Few requests at a time cost more each than many do,
+ * the time, and requests are inside for no longer, all that was before counts for a quarter only. Few requests at a time cost more each than many do,
  * since each wakes the loop, and code that has just begun to run is slow: when many come at once the door must not stay as narrow as for those before.
  * The cost holds what all else on the loop takes, as those do who are refused: each then costs the more the fewer are let in, and a door that
  * went by that alone would stay as narrow as it is. So it is reckoned apart what the loop takes for those who were let in, for all who come,

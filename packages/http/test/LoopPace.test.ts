@@ -318,7 +318,7 @@ describe("LoopPace, behind a door", () => {
   })
 
   /** Of what takes long nothing is known sooner. */
-  const isCarried = (seconds: ReadonlyArray<Second>, waits: number, what: string) => {
+  const assertCarried = (seconds: ReadonlyArray<Second>, waits: number, what: string) => {
     assert.strictEqual(
       mean(seconds, ({ refused }) => refused),
       0,
@@ -333,7 +333,7 @@ describe("LoopPace, behind a door", () => {
         // Each that comes alone wakes the loop, and seems to cost up to ten times as much as among many.
         const rate = (now: number) => (now < 5000 ? few : 4000)
         const seconds = simulate({ waits, computes: 0.05, burden: 0.08, rate, seconds: 8, isPaced: true })
-        isCarried(seconds.slice(5), waits, "a burden")
+        assertCarried(seconds.slice(5), waits, "a burden")
       })
     }
   }
@@ -344,7 +344,7 @@ describe("LoopPace, behind a door", () => {
         const rate = (now: number) => (now < 5000 ? few : 4000)
         const before = { waits: 3, computes: slow, share: 1, until: 5000 }
         const seconds = simulate({ waits: 3, computes: 0.05, others: before, rate, seconds: 8, isPaced: true })
-        isCarried(seconds.slice(5), 3, "compiled")
+        assertCarried(seconds.slice(5), 3, "compiled")
       })
     }
   }
