@@ -13,6 +13,7 @@ import type { LoadSignals, Priority } from "@spillway/runtime/LoadSignals"
 import * as Effect from "effect/Effect"
 import type { Budget, Options } from "./AdmissionOptions.ts"
 import { Alarm } from "./internal/alarm.ts"
+import { classOf } from "./internal/priorityClass.ts"
 import { Probes } from "./internal/probes.ts"
 import { ReturnTime } from "./internal/returnTime.ts"
 import { Turn } from "./internal/turn.ts"
@@ -92,15 +93,6 @@ export interface Stats {
   /** The number of permits. */
   readonly limit: number
 }
-
-const normal = 1
-
-/** Not an object: what the function of a program says may be any text that a client sent. */
-const classes: ReadonlyMap<unknown, number> = new Map<Priority, number>([
-  ["critical", 0],
-  ["normal", normal],
-  ["sheddable", 2]
-])
 
 /** How many handlers may be started after one turn of reading, if they take next to no time. */
 const maxBatch = 32
@@ -205,7 +197,7 @@ export class Admission {
    * says, for callers that have just read it.
    */
   enter(visitor: Visitor, now: number = this.#now()): Ticket | undefined {
-    this.#pace?.came()
+    this.#probes?.came(now)
     const signal = this.#signals?.refuse(visitor.priority ?? "normal", this.#random())
     if (signal === undefined) return this.#wait(visitor, now, true)
     this.#refuse(visitor, "Overloaded", now, signal)
@@ -217,12 +209,13 @@ export class Admission {
    * queue, but waits among the others, and can be shed like them.
    */
   reenter(visitor: Visitor): Ticket | undefined {
-    return this.#wait(visitor, this.#now(), false)
+    const now = this.#now()
+    this.#probes?.set(now)
+    return this.#wait(visitor, now, false)
   }
 
   #wait(visitor: Visitor, now: number, bounded: boolean): Ticket | undefined {
     const { partition = 0, priority = "normal" } = visitor
-    this.#probes?.set(now)
     if (this.#mayStart(now) && this.#queue.tryAcquire(partition)) {
       this.#admit(visitor, now)
       return undefined
@@ -231,7 +224,7 @@ export class Admission {
     const free = this.#budget?.free ?? this.#queue.limit - this.#queue.running
     const waitsForTurn = this.#queue.queued < free && this.#isInPace(now)
     const needsPlace = bounded && !waitsForTurn && !this.#queue.guarantees(partition)
-    const ticket = this.#queue.enqueue(visitor, now, classes.get(priority) ?? normal, partition, needsPlace)
+    const ticket = this.#queue.enqueue(visitor, now, classOf(priority), partition, needsPlace)
     if (ticket.state !== "Waiting") {
       this.#refuse(visitor, "QueueFull", now)
       return undefined
@@ -287,11 +280,16 @@ export class Admission {
     this.#turn.accepted()
   }
 
-  /** Gives a permit back for a while. The time says nothing about how long requests take. */
-  pause(partition: number = 0): void {
+  /** Gives a permit back for a while that was held for so many milliseconds, which say nothing about how long requests take. */
+  pause(partition: number = 0, held: number = 0): void {
     this.#queue.release(undefined, partition)
-    this.#pace?.paused()
+    this.#pace?.paused(held)
     this.#pump()
+  }
+
+  /** One that began, and then gave its permit up by `pause`, has ended. */
+  gone(): void {
+    this.#pace?.gone()
   }
 
   /**

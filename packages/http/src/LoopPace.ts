@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 
+import { InsideTime } from "./internal/insideTime.ts"
 import { LoopCost } from "./internal/loopCost.ts"
 
 /**
@@ -60,14 +61,23 @@ const burst = 32
 /** Later than so many times the target, and nothing but the cost is believed; all again after so many milliseconds in which the loop was in time. */
 const [disproof, regain] = [2, 20_000]
 
-/** What requests cost is reckoned anew once in so many milliseconds, and known of no fewer than so many. */
-const [period, minCount] = [100, 8]
+/** What requests cost is reckoned anew once in so many milliseconds. It is known once so many have ended, until fewer than so many did lately. */
+const [period, minKnown, minKept] = [100, 8, 2]
 
-/** Sooner than that, after so many milliseconds and of so many, if they took less than such a part of what they were thought to. */
+/** What happened while the loop stood still counts as if that had been no longer: it did so once, and the mean is that of a second. */
+const longest = 1000
+
+/**
+ * Sooner than that, after so many milliseconds and of so many, if they took less than such a part of what they were thought to. This and the next three
+ * were chosen among others in the simulation of the tests: shorter or looser ones let more in than the loop carries where some cost more than others.
+ */
 const [minPeriod, minSample, cheaper] = [15, 16, 0.7]
 
 /** If the loop was busy then for no more than such a part of the time, what was known before counts for so much. */
 const [notFull, disbelief] = [0.8, 0.25]
+
+/** But only where at most so many times as many are inside as if they were like those who ended, and stay for so many times as long as that took. */
+const alike = 2
 
 /** What costs less than so many milliseconds is cheap: see `isCheap`. */
 const cheap = 0.5
@@ -85,10 +95,14 @@ const cheap = 0.5
  *
  * The cost is the time that the loop was busy while there were requests, by how many ended: the mean of about the last second with requests (what
  * was longer ago weighs less by a factor of e a second). But it is no more than the mean time for which they were inside, and 0.2 ms to read and
- * answer them: what is more is for others, and the bucket fills in the time that they leave. Of fewer than 8 requests there is none, and no pace.
- * It is reckoned every 100 ms, and sooner where some wait and those who ended since took less than 0.7 of it. If then the loop was idle for a fifth of
- * the time, and requests are inside for no longer, all that was before counts for a quarter only. Few requests at a time cost more each than many do,
- * since each wakes the loop, and code that has just begun to run is slow: when many come at once the door must not stay as narrow as for those before.
+ * answer them: what is more is for others, and the bucket fills in the time that they leave. Before 8 requests have ended there is none, and no
+ * pace, and again once fewer than 2 did in the last second: so handlers that take the loop half a second each are not held back. However long the
+ * loop stood still, what happened meanwhile counts as a second. It is reckoned every 100 ms, and sooner where some wait and those who ended since
+ * took less than 0.7 of it. If then the loop was idle for a fifth of the time, and those inside are like those who ended, all that was before
+ * counts for a quarter only. Few requests at a time cost more each than many do, since each wakes the loop, and code that has just begun to run is
+ * slow: when many come at once the door must not stay as narrow as for those before. They are alike if no more than twice as many are inside as
+ * were there of those who ended, and 3 (Little's law), and if those found inside in the last second stayed for no more than twice as long as it
+ * took to see this. Otherwise some may be inside that are dearer, and have not ended yet.
  * The cost holds what all else on the loop takes, as those do who are refused: each then costs the more the fewer are let in, and a door that
  * went by that alone would stay as narrow as it is. So it is reckoned apart what the loop takes for those who were let in, for all who come,
  * and for itself (least squares over the last second). By how much the cost is more than the first, up to 20 times, the bucket fills faster,
@@ -112,6 +126,8 @@ export class LoopPace {
   #probedAt = 0
   readonly #costs = new LoopCost()
   #cost: number | undefined = undefined
+  /** How many have ended since so few did that it was not known. */
+  #known = 0
   /** How fast the bucket may fill by the cost, how fast by what requests take themselves, and how far that is believed. */
   #share = 1
   #speed = 1
@@ -123,6 +139,7 @@ export class LoopPace {
   #ended = 0
   #held = 0
   #busyAt = 0
+  readonly #insideTime = new InsideTime()
 
   /** Use `make`. */
   constructor(options: Options) {
@@ -154,11 +171,18 @@ export class LoopPace {
     this.#left = Math.max(this.#left - cost, -cost)
   }
 
-  /** One that was started waits for its client, and is started again later. */
-  paused(): void {
+  /** One that was started waits for its client, after so many milliseconds, and is started again later. */
+  paused(held: number): void {
+    this.#held += held
     // What is dear now may have been cheap when it was started.
     const most = calm * this.#options.target
     this.#left = Math.max(this.#left, Math.min(most, this.#left + (this.#cost ?? 0)))
+  }
+
+  /** One that waited for its client has ended: what it has taken is not given back. */
+  gone(): void {
+    this.started()
+    this.ended(0)
   }
 
   /** One has come to the door. */
@@ -170,6 +194,7 @@ export class LoopPace {
   ended(held: number): void {
     this.#ended++
     this.#held += held
+    this.#insideTime.add(held)
   }
 
   /** Probes begin, after a time in which nobody was inside and nobody waited. */
@@ -192,13 +217,14 @@ export class LoopPace {
     const behind = Math.max(0, this.#late - target)
     this.#pace = Math.max(0, 1 - behind / (softness + 2 * Math.min(meanHold, longHold)))
     this.#trust = this.#late > disproof * target ? 0 : Math.min(1, this.#trust + gap / regain)
+    this.#insideTime.pass(gap)
     const busyAt = this.#options.busyTime()
     this.#busy += Math.max(0, busyAt - this.#busyAt)
     this.#busyAt = busyAt
     this.#elapsed += gap
     const isDisproved = isWaiting && this.#isDisproved
     if (isDisproved || this.#elapsed >= period)
-      this.#reckon(isDisproved && this.#isIdle(inside, meanHold) ? disbelief : 1)
+      this.#reckon(isDisproved && this.#isIdle && this.#areAlike(inside) ? disbelief : 1)
   }
 
   /** By how many milliseconds the bucket fills in one. */
@@ -226,17 +252,36 @@ export class LoopPace {
     return isSample && this.#busy < cheaper * this.#ended * (this.#cost ?? 0)
   }
 
-  /** Whether the loop had time since then, and will have: those who may be dearer than others, and are inside for longer, would have ended. */
-  #isIdle(inside: number, meanHold: number): boolean {
-    return this.#busy <= notFull * this.#elapsed && inside <= this.#ended && meanHold <= this.#elapsed
+  /** Whether the loop had time since then. */
+  get #isIdle(): boolean {
+    return this.#busy <= notFull * this.#elapsed
+  }
+
+  /**
+   * Whether those inside are like those who ended since then: no more than the latter were at a time (Little's law), and none of those who stay for
+   * longer, and may be dearer, as far as such have ended in the last second.
+   */
+  #areAlike(inside: number): boolean {
+    const before = this.#held / this.#elapsed
+    return inside <= minInside + alike * before && this.#insideTime.mean <= alike * this.#elapsed
   }
 
   /** `believed` is how much what was known before still counts. */
   #reckon(believed: number): void {
     const costs = this.#costs
-    const sample = { elapsed: this.#elapsed, busy: this.#busy, came: this.#came, ended: this.#ended, held: this.#held }
-    costs.add(sample, believed)
-    const isKnown = costs.ended >= minCount
+    const part = Math.min(1, longest / this.#elapsed)
+    costs.add(
+      {
+        elapsed: part * this.#elapsed,
+        busy: part * this.#busy,
+        came: part * this.#came,
+        ended: part * this.#ended,
+        held: part * this.#held
+      },
+      believed
+    )
+    this.#known = costs.ended < minKept ? costs.ended : this.#known + this.#ended
+    const isKnown = this.#known >= minKnown
     this.#cost = isKnown ? costs.mean : undefined
     this.#speed = isKnown ? costs.speed : 1
     this.#share = isKnown ? costs.share : 1

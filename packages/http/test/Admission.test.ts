@@ -283,7 +283,7 @@ describe("Admission", () => {
     Effect.gen(function* () {
       let probes = 0
       const pace = LoopPace.make({ target: 20, busyTime: () => ++probes })
-      const { door, guest, time } = setUp({ pace })
+      const { door, guest, time, turn } = setUp({ pace })
       yield* Effect.forkChild(door.expire)
       const pass = Effect.fnUntraced(function* (millis: number) {
         time.now += millis
@@ -300,6 +300,14 @@ describe("Admission", () => {
       door.enter(guest("b"))
       yield* pass(25)
       assert.strictEqual(probes, 15)
+      turn(2)
+      // Nobody is inside while its body is waited for.
+      door.pause()
+      yield* pass(1000)
+      assert.strictEqual(probes, 16)
+      door.reenter(guest("b"))
+      yield* pass(25)
+      assert.strictEqual(probes, 19)
     })
   )
 

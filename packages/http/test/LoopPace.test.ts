@@ -1,7 +1,5 @@
 import { LoopPace } from "@spillway/http"
 import { assert, describe, it } from "@effect/vitest"
-import { simulate } from "./loopSimulation.ts"
-import type { Scene, Second } from "./loopSimulation.ts"
 
 /** A pace on a loop that is as busy as it is told. */
 const setUp = () => {
@@ -62,7 +60,28 @@ describe("LoopPace", () => {
     assert.closeTo(count, 130, 10)
   })
 
-  it("knows no cost, and holds nobody, before 8 requests were served, and after a second without any", () => {
+  it("takes no less for it than they were inside before they waited for their clients, too", () => {
+    const { pace, pass, serve } = setUp()
+    for (let i = 0; i < 10; i++) pace.paused(20)
+    serve(10, 0.1)
+    pass(100, { busy: 0.5 })
+    assert.strictEqual(pace.cost, 5)
+  })
+
+  it("counts those who end while they wait for their clients, and gives nothing back for them", () => {
+    const { burst, pace, pass, serve } = setUp()
+    serve(5)
+    for (let i = 0; i < 5; i++) pace.paused(20)
+    for (let i = 0; i < 5; i++) pace.gone()
+    pass(100, { busy: 0.5 })
+    assert.strictEqual(pace.cost, 5)
+    burst(false)
+    pace.paused(20)
+    pace.gone()
+    assert.isFalse(pace.mayStart(100, 100, true))
+  })
+
+  it("knows no cost, and holds nobody, before 8 requests were served, and when fewer than 2 of them were in the last second", () => {
     const { pace, pass, serve } = setUp()
     serve(7)
     pass(100, { busy: 1 })
@@ -71,21 +90,52 @@ describe("LoopPace", () => {
     serve(3)
     pass(100, { busy: 1 })
     assert.isDefined(pace.cost)
-    pass(1000, { busy: 1 })
+    pass(1500, { busy: 1 })
+    assert.isDefined(pace.cost)
+    pass(500, { busy: 1 })
     assert.isUndefined(pace.cost)
   })
 
+  it("takes a gap of any length for a second", () => {
+    const { loop, pace, pass, serve } = setUp()
+    for (let i = 0; i < 10; i++) {
+      serve(100)
+      pass(100, { busy: 0.5 })
+    }
+    assert.closeTo(pace.cost!, 0.5, 0.001)
+    serve(100)
+    loop.now += 60_000
+    loop.busy += 60_000
+    pass(10)
+    // A second that is busy, and a sixtieth of those who ended in it, and what is left of the one before, of which a tenth counted for each of e a second.
+    const left = (1 - 1 / Math.E) / (1 - Math.exp(-0.1)) / Math.E
+    assert.closeTo(pace.cost!, (1000 + 50 * left) / (100 / 60 + 100 * left), 0.01)
+  })
+
+  it("takes a clock of busy time that goes back for one that stands", () => {
+    const { loop, pace, pass, serve } = setUp()
+    serve(10)
+    pass(50, { busy: 0.5 })
+    loop.busy -= 20
+    pass(50, { busy: 0.5 })
+    assert.closeTo(pace.cost!, 4.5, 1e-9)
+  })
+
   it("reckons it sooner where some wait and those who ended took much less, once there are 16 of them and 15 ms", () => {
-    const costAfter = (
-      millis: number,
-      options: { readonly served: number; readonly busy: number; readonly isWaiting: boolean }
-    ) => {
+    interface Then {
+      readonly served: number
+      readonly busy: number
+      readonly isWaiting: boolean
+      readonly inside?: number
+      readonly held?: number
+    }
+    const costAfter = (millis: number, { held = 5, served, ...then }: Then) => {
       const { pace, pass, serve } = setUp()
-      serve(50)
+      serve(50, held)
       pass(100, { busy: 0.5 })
       assert.strictEqual(pace.cost, 1)
-      serve(options.served)
-      pass(millis, options)
+      serve(served, 5)
+      pass(millis, then)
       return pace.cost!
     }
     const cheap = { served: 50, busy: 0.5, isWaiting: true }
@@ -93,10 +143,31 @@ describe("LoopPace", () => {
     assert.closeTo(costAfter(20, { ...cheap, busy: 0.9, served: 90 }), (50 + 18) / 140, 0.01)
     // The loop was idle for half of the time: the first count for a quarter.
     assert.closeTo(costAfter(20, cheap), (12.5 + 10) / 62.5, 0.01)
+    assert.closeTo(costAfter(20, { ...cheap, busy: 0.79 }), (12.5 + 15.8) / 62.5, 0.01)
+    // Not where more are inside than those who ended were at a time, three and twice 50 * 5 / 20, nor where such ended that stay for longer.
+    assert.closeTo(costAfter(20, { ...cheap, inside: 28 }), (12.5 + 10) / 62.5, 0.01)
+    assert.closeTo(costAfter(20, { ...cheap, inside: 29 }), (50 + 10) / 100, 0.01)
+    assert.closeTo(costAfter(20, { ...cheap, held: 30 }), (12.5 + 10) / 62.5, 0.01)
+    assert.closeTo(costAfter(20, { ...cheap, held: 60 }), (50 + 10) / 100, 0.01)
     assert.strictEqual(costAfter(10, cheap), 1)
     assert.strictEqual(costAfter(20, { ...cheap, isWaiting: false }), 1)
     assert.strictEqual(costAfter(20, { served: 15, busy: 0.1, isWaiting: true }), 1)
     assert.strictEqual(costAfter(20, { ...cheap, served: 20, busy: 0.75 }), 1)
+    assert.isBelow(costAfter(20, { ...cheap, served: 20, busy: 0.65 }), 1)
+  })
+
+  it("forgets those who stayed for longer, as those whom it judges by", () => {
+    const { pace, pass, serve } = setUp()
+    serve(50, 1000)
+    for (let i = 0; i < 100; i++) {
+      serve(50, 5)
+      pass(100, { busy: 0.5 })
+    }
+    assert.closeTo(pace.cost!, 1, 0.001)
+    serve(50, 5)
+    pass(20, { busy: 0.5, isWaiting: true })
+    // Of those who cost 1 ms as many are left as in a second, and count for a quarter: 0.93 otherwise.
+    assert.closeTo(pace.cost!, 0.78, 0.02)
   })
 
   it("counts no time in which nobody was there", () => {
@@ -142,6 +213,23 @@ describe("LoopPace", () => {
     assert.closeTo(startedIn90(70, 0), 45, 5)
     assert.closeTo(startedIn90(70, 100), 75, 5)
     assert.strictEqual(startedIn90(130, 0), 0)
+    // Of those that take longer than half a second, that half counts.
+    assert.closeTo(startedIn90(520, 5000), 50, 5)
+  })
+
+  it("begins anew in time after a time without requests, however late it was before", () => {
+    const { burst, loop, pace, pass, serve } = setUp()
+    serve(10)
+    pass(100, { busy: 0.5, late: 500 })
+    loop.now += 5000
+    pace.begin(loop.now)
+    burst(false)
+    let count = 0
+    for (let i = 0; i < 10; i++) {
+      pass(10, { isWaiting: true })
+      count += burst(true)
+    }
+    assert.closeTo(count, 20, 2)
   })
 
   it("gives out more the more of the time is not that of those who were let in, who take a part of it", () => {
@@ -193,7 +281,7 @@ describe("LoopPace", () => {
     serve(10)
     pass(100, { busy: 0.5 })
     burst(false)
-    pace.paused()
+    pace.paused(0)
     assert.isTrue(pace.mayStart(100, 100, true))
   })
 
@@ -208,7 +296,7 @@ describe("LoopPace", () => {
       serve(10)
       pass(100, { busy: 1 })
     }
-    for (let i = 0; i < 500; i++) pace.paused()
+    for (let i = 0; i < 500; i++) pace.paused(0)
     assert.closeTo(burst(true), 200 / pace.cost!, 2)
   })
 
@@ -253,182 +341,5 @@ describe("LoopPace", () => {
     for (const target of [0, -1, NaN, Infinity]) {
       assert.throws(() => LoopPace.make({ target, busyTime: () => 0 }), RangeError)
     }
-  })
-})
-
-const mean = (seconds: ReadonlyArray<Second>, of: (second: Second) => number) =>
-  seconds.reduce((sum, second) => sum + of(second), 0) / seconds.length
-
-const p99 = (seconds: ReadonlyArray<Second>) => {
-  const sorted = seconds.flatMap(({ latencies }) => latencies).toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length * 0.99)]!
-}
-
-/** Half of what the loop carries for three seconds, then a multiple of that. Without the first two seconds of the overload. */
-const overloaded = (multiple: number, scene: Pick<Scene, "waits" | "computes" | "computesFirst" | "isPaced">) => {
-  const capacity = 1000 / scene.computes
-  const rate = (now: number) => (now < 3000 ? 0.5 : multiple) * capacity
-  return simulate({ ...scene, rate, seconds: 12 }).slice(5)
-}
-
-describe("LoopPace, behind a door", () => {
-  for (const waits of [0.5, 10, 100, 300]) {
-    it(`keeps useful work where handlers wait ${waits} ms and then compute, and their latency`, () => {
-      for (const multiple of [2, 5, 10]) {
-        const seconds = overloaded(multiple, { waits, computes: 5, isPaced: true })
-        // What is refused costs too: up to 200 of 2000 ms.
-        assert.isAbove(mean(seconds, ({ answered }) => answered) / 200, 0.75, `${multiple} times`)
-        assert.isBelow(p99(seconds), waits + 100, `${multiple} times`)
-        assert.strictEqual(
-          mean(seconds, ({ givenUp }) => givenUp),
-          0,
-          `${multiple} times`
-        )
-      }
-    })
-  }
-
-  it("is what keeps it", () => {
-    const seconds = overloaded(5, { waits: 100, computes: 5, isPaced: false })
-    assert.isBelow(mean(seconds, ({ answered }) => answered) / 200, 0.5)
-    assert.isAbove(
-      mean(seconds, ({ givenUp }) => givenUp),
-      100
-    )
-  })
-
-  it("refuses nobody, and makes nobody wait, at four fifths of what the loop carries", () => {
-    const run = (isPaced: boolean) =>
-      simulate({ waits: 100, computes: 5, rate: () => 160, seconds: 20, isPaced }).slice(2)
-    assert.strictEqual(
-      mean(run(true), ({ refused }) => refused),
-      0
-    )
-    assert.closeTo(p99(run(true)), p99(run(false)), 10)
-  })
-
-  it("starts a burst of what costs next to nothing, although others made the few before it dear", () => {
-    const rate = (now: number) => (now >= 5000 && now < 6000 ? 3000 : 10)
-    const seconds = simulate({ waits: 10, computes: 0.1, rate, burden: 0.02, seconds: 10, isPaced: true })
-    assert.isAbove(seconds[5]!.answered + seconds[6]!.answered, 1800)
-    assert.strictEqual(
-      mean(seconds, ({ refused }) => refused),
-      0
-    )
-  })
-
-  /** Of what takes long nothing is known sooner. */
-  const assertCarried = (seconds: ReadonlyArray<Second>, waits: number, what: string) => {
-    assert.strictEqual(
-      mean(seconds, ({ refused }) => refused),
-      0,
-      what
-    )
-    assert.isBelow(p99([seconds[0]!]), 3 * waits + 30, what)
-  }
-
-  for (const waits of [1, 10, 50]) {
-    for (const few of [20, 100, 500]) {
-      it(`refuses nobody, and lets nobody wait for long, when ${few} a second become 4000, who wait ${waits} ms`, () => {
-        // Each that comes alone wakes the loop, and seems to cost up to ten times as much as among many.
-        const rate = (now: number) => (now < 5000 ? few : 4000)
-        const seconds = simulate({ waits, computes: 0.05, burden: 0.08, rate, seconds: 8, isPaced: true })
-        assertCarried(seconds.slice(5), waits, "a burden")
-      })
-    }
-  }
-
-  for (const slow of [0.3, 0.8, 2]) {
-    for (const few of [100, 400]) {
-      it(`nor when ${few} a second become 4000 and take 0.05 ms, as code that is compiled, after ${slow} ms`, () => {
-        const rate = (now: number) => (now < 5000 ? few : 4000)
-        const before = { waits: 3, computes: slow, share: 1, until: 5000 }
-        const seconds = simulate({ waits: 3, computes: 0.05, others: before, rate, seconds: 8, isPaced: true })
-        assertCarried(seconds.slice(5), 3, "compiled")
-      })
-    }
-  }
-
-  it("starts hundreds at once that only wait", () => {
-    const rate = (now: number) => (now >= 5000 && now < 6000 ? 1500 : 20)
-    const seconds = simulate({ waits: 500, computes: 0.1, rate, seconds: 10, isPaced: true })
-    assert.isAbove(seconds[5]!.answered + seconds[6]!.answered, 1200)
-    assert.strictEqual(
-      mean(seconds, ({ refused }) => refused),
-      0
-    )
-  })
-
-  /** A few requests a second, and then thousands. A sixth of the loop is that of others while there are few. */
-  const flash = { computes: 0.1, rate: (now: number) => (now < 5000 ? 20 : 4000), burden: 0.02, seconds: 15 }
-
-  for (const waits of [10, 300]) {
-    it(`opens the door for thousands that wait ${waits} ms, although others made the few before them dear`, () => {
-      const run = (isPaced: boolean) =>
-        mean(simulate({ ...flash, waits, isPaced }).slice(7), ({ answered }) => answered)
-      assert.isAbove(run(true) / run(false), 0.9)
-    })
-  }
-
-  it("opens it for those who come on connections of their own, of whom to refuse one costs nearly as much as to serve it", () => {
-    const run = (isPaced: boolean) =>
-      mean(
-        simulate({ ...flash, waits: 300, connects: true, isPaced, patience: 2000 }).slice(7),
-        ({ answered }) => answered
-      )
-    assert.isAbove(run(true) / run(false), 0.75)
-  })
-
-  it("lets as many of ten thousand in that come at once and wait as there are permits, and again when those are free", () => {
-    const burst = { at: 5000, count: 10_000 }
-    const seconds = simulate({
-      waits: 1000,
-      computes: 0.1,
-      rate: () => 20,
-      burst,
-      connects: true,
-      patience: 8000,
-      seconds: 10,
-      isPaced: true
-    })
-    assert.deepStrictEqual(
-      seconds.slice(6, 8).map(({ answered }) => answered > 1000),
-      [true, true]
-    )
-  })
-
-  // Half of them cost a hundred times as much as the others, and end at another time.
-  const mixed = { waits: 10, computes: 0.1, others: { share: 0.5, waits: 300, computes: 10 } }
-
-  for (const rate of [400, 1000]) {
-    it(`keeps useful work where some of ${rate} a second cost much more than others`, () => {
-      for (const seed of [1, 2, 3, 4]) {
-        const rates = (now: number) => (now < 5000 ? 60 : rate)
-        const seconds = simulate({ ...mixed, rate: rates, seconds: 25, isPaced: true, seed }).slice(7)
-        assert.isAbove(
-          mean(seconds, ({ answered }) => answered),
-          110
-        )
-        assert.isBelow(p99(seconds), 500)
-        assert.isBelow(
-          mean(seconds.slice(3), ({ givenUp }) => givenUp),
-          1
-        )
-      }
-    })
-  }
-
-  it("keeps useful work and latency where handlers compute first and wait then", () => {
-    const seconds = overloaded(10, { waits: 100, computes: 5, computesFirst: true, isPaced: true })
-    assert.isAbove(mean(seconds, ({ answered }) => answered) / 200, 0.8)
-    assert.isBelow(p99(seconds), 250)
-  })
-
-  it("lets some in where others hold the loop up", () => {
-    const seconds = simulate({ waits: 10, computes: 0.5, rate: () => 300, burden: 50, seconds: 12, isPaced: true })
-    assert.isAbove(
-      mean(seconds.slice(2), ({ answered }) => answered),
-      20
-    )
   })
 })

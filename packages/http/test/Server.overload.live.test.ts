@@ -1,4 +1,4 @@
-import { HttpMetrics, Priority, Problem, RateLimit, type Server } from "@spillway/http"
+import { HttpMetrics, JsonBody, Priority, Problem, RateLimit, type Server } from "@spillway/http"
 import { RawClient } from "@spillway/http/testing"
 import { AdaptiveLimit, LoadSignals } from "@spillway/runtime"
 import { assert, describe, it } from "@effect/vitest"
@@ -437,6 +437,33 @@ describe("Server, overloaded,", () => {
         assert.isAbove(answers.filter(({ status }) => status === 200).length, 5)
         assert.isTrue(answers.every(({ status }) => status === 200 || status === 503))
         assert.isBelow(most, 200)
+      })
+  )
+
+  it.live(
+    "knows what those cost whose handlers compute, and whose clients then hang up instead of sending their body",
+    () =>
+      Effect.gen(function* () {
+        let began = 0
+        const begin = Effect.andThen(
+          Effect.sync(() => began++),
+          burn(5)
+        )
+        const read = Effect.andThen(begin, JsonBody.bytes({ mediaTypes: ["text/plain"] }))
+        const server = yield* start(HttpServer.serve(Effect.as(Effect.result(read), ok)))
+        const upload = Effect.scoped(
+          Effect.gen(function* () {
+            const before = began
+            const client = yield* RawClient.connect(server)
+            yield* client.write(
+              "POST / HTTP/1.1\r\nHost: test\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n"
+            )
+            // It has begun, and given its permit up.
+            yield* until(server, ({ running }) => running === 0 && began > before)
+          })
+        )
+        const cost = Effect.andThen(upload, Metric.value(HttpMetrics.requestCost))
+        yield* soon(Effect.repeat(cost, { until: ({ value }) => value > 0.004 }))
       })
   )
 

@@ -8,6 +8,9 @@ export interface Kind {
   /** How long it computes then, or before it waits. */
   readonly computes: number
   readonly computesFirst?: boolean
+  /** For how long it waits for its body after that, without a permit, and whether its client goes away then. */
+  readonly uploads?: number | undefined
+  readonly hangsUp?: boolean
 }
 
 /** One event loop behind a door, all in simulated time, and what its clients ask of it. */
@@ -20,6 +23,8 @@ export interface Scene extends Kind {
   readonly burst?: { readonly at: number; readonly count: number }
   /** How long the loop is held up by others in each of its turns, of which there are ten a millisecond then, if it has time for them. */
   readonly burden?: number | undefined
+  /** When the process stands still, and for how long: to be stopped, or held up by others. Its clients stand still, too. */
+  readonly stall?: { readonly at: number; readonly millis: number }
   /** Whether each comes on a connection of its own: to accept and read it, or to refuse it, takes longer then. */
   readonly connects?: boolean
   /** For how long clients wait: 1000 unless told. */
@@ -43,7 +48,7 @@ const costs = { kept: { read: 0.04, refuse: 0.03 }, own: { read: 0.1, refuse: 0.
 /** What it spends to start a request, and on a turn. */
 const [start, turn] = [0.06, 0.005]
 
-type State = "waiting" | "inside" | "ended"
+type State = "waiting" | "inside" | "uploading" | "resuming" | "ended"
 
 interface Sleeper {
   readonly dueAt: number
@@ -60,18 +65,20 @@ class Loop {
   readonly #seconds: Array<Second>
   readonly #random: () => number
   #deferred: Array<() => void> = []
-  /** Those inside, by when what they wait for is there. */
+  /** Those that have started, by when what they wait for is there. */
   readonly #inside: Array<Request> = []
   /** All that are not known to be ended, in the order in which they came. */
   readonly #clients: Array<Request> = []
   #next = 0
   #burst: NonNullable<Scene["burst"]>
+  #stall: NonNullable<Scene["stall"]>
   /** What fibers wait for. */
   readonly #sleepers = new Set<Sleeper>()
 
   constructor(scene: Scene) {
     this.#scene = scene
     this.#burst = scene.burst ?? { at: Infinity, count: 0 }
+    this.#stall = scene.stall ?? { at: Infinity, millis: 0 }
     this.#patience = scene.patience ?? 1000
     this.#costs = scene.connects === true ? costs.own : costs.kept
     this.#random = randomOf(scene.seed ?? 1)
@@ -99,6 +106,7 @@ class Loop {
     while (this.now < seconds * 1000) {
       this.#runTimers()
       this.spend(burden)
+      if (this.now >= this.#stall.at) this.#standStill()
       this.#readSockets()
       this.#runDeferred()
       if (this.#deferred.length === 0) this.#sleep(burden === 0 ? Infinity : this.now + 0.1)
@@ -125,14 +133,30 @@ class Loop {
     const { computes, computesFirst = false, waits } = request.kind
     this.spend(start)
     if (computesFirst) this.spend(computes)
-    request.dueAt = this.now + waits
+    this.#wait(request, waits)
+  }
+
+  resumed(request: Request): void {
+    this.#wait(request, 0)
+  }
+
+  #wait(request: Request, millis: number): void {
+    request.dueAt = this.now + millis
     const index = this.#inside.findLastIndex(({ dueAt }) => dueAt <= request.dueAt)
     this.#inside.splice(index + 1, 0, request)
   }
 
+  #standStill(): void {
+    const { millis } = this.#stall
+    this.#stall = { at: Infinity, millis: 0 }
+    this.spend(millis)
+    this.#next += millis
+    for (const client of this.#clients) client.cameAt += millis
+  }
+
   #runTimers(): void {
     const begunAt = this.now
-    while (this.#inside.length > 0 && this.#inside[0]!.dueAt <= begunAt) this.#end(this.#inside.shift()!)
+    while (this.#inside.length > 0 && this.#inside[0]!.dueAt <= begunAt) this.#goOn(this.#inside.shift()!)
     for (const sleeper of this.#sleepers) {
       if (sleeper.dueAt > begunAt) continue
       this.#sleepers.delete(sleeper)
@@ -172,8 +196,23 @@ class Loop {
     }
   }
 
+  #goOn(request: Request): void {
+    const { computes, computesFirst = false, hangsUp = false, uploads } = request.kind
+    if (request.state === "uploading") {
+      if (hangsUp) return this.#leave(request)
+      request.state = "resuming"
+      request.ticket = this.#door.resume(request)
+      return
+    }
+    if (request.hasResumed) return this.#end(request)
+    if (!computesFirst) this.spend(computes)
+    if (uploads === undefined) return this.#end(request)
+    request.state = "uploading"
+    this.#door.pause(0, this.now - request.startedAt)
+    this.#wait(request, uploads)
+  }
+
   #end(request: Request): void {
-    if (request.kind.computesFirst !== true) this.spend(request.kind.computes)
     request.state = "ended"
     const latency = this.now - request.cameAt
     if (latency <= this.#patience) {
@@ -223,12 +262,22 @@ class Loop {
     if (request.state === "ended") return
     this.second.givenUp++
     this.spend(this.#costs.refuse)
-    if (request.state === "waiting") this.#door.cancel(request.ticket!)
-    else {
-      this.#inside.splice(this.#inside.indexOf(request), 1)
-      this.#door.leave(this.now - request.startedAt, "abandoned", 0, this.now)
-    }
+    this.#leave(request)
+  }
+
+  /** Its client goes away. */
+  #leave(request: Request): void {
+    const { state } = request
     request.state = "ended"
+    if (state === "waiting" || state === "resuming") this.#door.cancel(request.ticket!)
+    if (state === "inside" || state === "uploading") this.#forget(request)
+    if (state === "uploading" || state === "resuming") this.#door.gone()
+    if (state === "inside") this.#door.leave(this.now - request.startedAt, "abandoned", 0, this.now)
+  }
+
+  #forget(request: Request): void {
+    const index = this.#inside.indexOf(request)
+    if (index >= 0) this.#inside.splice(index, 1)
   }
 
   #runDeferred(): void {
@@ -246,13 +295,14 @@ class Loop {
 }
 
 class Request implements Admission.Visitor {
-  readonly cameAt: number
+  cameAt: number
   readonly kind: Kind
   readonly #loop: Loop
   state: State = "waiting"
   ticket: Admission.Ticket | undefined = undefined
   startedAt = 0
   dueAt = 0
+  hasResumed = false
 
   constructor(loop: Loop, cameAt: number, kind: Kind) {
     this.#loop = loop
@@ -261,9 +311,11 @@ class Request implements Admission.Visitor {
   }
 
   admitted(now: number): void {
+    this.hasResumed = this.state === "resuming"
     this.state = "inside"
     this.startedAt = now
-    this.#loop.started(this)
+    if (this.hasResumed) this.#loop.resumed(this)
+    else this.#loop.started(this)
   }
 
   refused(): void {

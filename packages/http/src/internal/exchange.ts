@@ -209,7 +209,7 @@ export class Exchange implements Visitor, Expiring, Guarded, Standing {
   park(): void {
     if (!this.#arriving || this.response.destroyed) return
     this.#parkedAt = this.host.now()
-    this.#permit.pause()
+    this.#permit.release()
     this.received(this.request.readableLength, false)
   }
 
@@ -236,7 +236,7 @@ export class Exchange implements Visitor, Expiring, Guarded, Standing {
   /** Answers it without its handler, which has not started. */
   #giveUp(answer: () => void): void {
     this.#arriving = this.#aside = false
-    if (!this.#permit.cancel()) this.#permit.pause()
+    if (!this.#permit.cancel()) this.#permit.release()
     this.#unpark()
     answer()
   }
@@ -368,7 +368,7 @@ export class Exchange implements Visitor, Expiring, Guarded, Standing {
 
   /** Gives the permit up while the handler only waits for the client. */
   pausePermit(): void {
-    if (this.#permit.pause()) this.#paused = true
+    if (this.#permit.pause(this.host.now())) this.#paused = true
   }
 
   /** Takes a permit again after `pausePermit`: waits for one, ahead of new requests, as long as the deadline allows. */

@@ -10,6 +10,8 @@ export class Permit {
   readonly #visitor: Visitor
   #ticket: Ticket | undefined = undefined
   #heldSince = notHeld
+  /** It was given up for a while. */
+  #isPaused = false
 
   constructor(door: Admission, visitor: Visitor) {
     this.#door = door
@@ -36,6 +38,7 @@ export class Permit {
   granted(now: number): void {
     this.#ticket = undefined
     this.#heldSince = now
+    this.#isPaused = false
   }
 
   /** It was turned away. */
@@ -52,16 +55,27 @@ export class Permit {
     return true
   }
 
-  /** Gives the permit up for a while. Says whether it had one. */
-  pause(): boolean {
-    if (this.#heldSince === notHeld) return false
+  /** Gives the permit back before anything was done with it. */
+  release(): void {
+    if (this.#heldSince === notHeld) return
     this.#heldSince = notHeld
     this.#door.pause(this.#visitor.partition)
+  }
+
+  /** Gives the permit up for a while. Says whether it had one. */
+  pause(now: number): boolean {
+    if (this.#heldSince === notHeld) return false
+    const held = now - this.#heldSince
+    this.#heldSince = notHeld
+    this.#isPaused = true
+    this.#door.pause(this.#visitor.partition, held)
     return true
   }
 
   /** Gives the permit back, if it has it. */
   leave(now: number, outcome: Outcome | "abandoned"): void {
+    if (this.#isPaused) this.#door.gone()
+    this.#isPaused = false
     if (this.#heldSince === notHeld) return
     const held = now - this.#heldSince
     this.#heldSince = notHeld

@@ -35,7 +35,13 @@ export class Probes {
     return this.#alarm.run
   }
 
-  /** To be called when somebody comes. */
+  /** Somebody comes. */
+  came(now: number): void {
+    this.set(now)
+    this.#pace.came()
+  }
+
+  /** To be called before somebody waits or is let in. */
   set(now: number): void {
     if (this.dueAt !== Infinity) return
     this.#pace.begin(now)
