@@ -35,6 +35,31 @@ const behindSleep = Effect.fnUntraced(function* (url: string) {
   return { fast, slow: yield* Fiber.join(slow) }
 })
 
+/** A server with four requests that it has accepted and takes one after the other, and then is told to stop. */
+const stopWhileQueued = Effect.fnUntraced(function* ({
+  child,
+  exited,
+  url
+}: Effect.Success<ReturnType<typeof launch>>) {
+  const sent = yield* Effect.forkChild(
+    Effect.forEach([1, 2, 3, 4], () => get(`${url}/sleep?ms=${long}`), { concurrency: "unbounded" })
+  )
+  yield* Effect.sleep(long / 4)
+  const ready = yield* Effect.forkChild(get(`${url}/readyz`), { startImmediately: true })
+  yield* Effect.sleep(long / 4)
+  child.kill("SIGTERM")
+  const refused = get(`${url}/fast`).pipe(Effect.exit, Effect.repeat({ until: (exit) => exit._tag === "Failure" }))
+  yield* Effect.timeout(refused, "5 seconds")
+  const answers = yield* Fiber.join(sent)
+  assert.deepStrictEqual(
+    answers.map(({ status }) => status),
+    [200, 200, 200, 200]
+  )
+  const { body, status } = yield* Fiber.join(ready)
+  assert.deepStrictEqual([status, JSON.parse(body).phase], [503, "draining"])
+  assert.deepStrictEqual((yield* Effect.promise(() => exited))[0], 0)
+})
+
 describe("sequential", () => {
   it.live("is frozen by 20 clients that say nothing, until they leave", () =>
     Effect.gen(function* () {
@@ -74,6 +99,10 @@ describe("sequential", () => {
       const { maxActive, processed } = yield* untilStats(url, () => true)
       assert.deepStrictEqual({ maxActive, processed }, { maxActive: 1, processed: 10 })
     })
+  )
+
+  it.live("finishes what it has accepted when it is stopped, and takes nothing new", () =>
+    Effect.flatMap(launch("sequential"), stopWhileQueued)
   )
 })
 
@@ -208,27 +237,7 @@ describe("thread-pool", () => {
     })
   )
 
-  it.live("finishes what is queued when it is stopped, and takes nothing new", () =>
-    Effect.gen(function* () {
-      const { child, exited, url } = yield* pool(1)
-      const sent = yield* Effect.forkChild(
-        Effect.forEach([1, 2, 3, 4], () => get(`${url}/sleep?ms=${long}`), { concurrency: "unbounded" })
-      )
-      yield* Effect.sleep(long / 4)
-      const ready = yield* Effect.forkChild(get(`${url}/readyz`), { startImmediately: true })
-      yield* Effect.sleep(long / 4)
-      child.kill("SIGTERM")
-      const refused = get(`${url}/fast`).pipe(Effect.exit, Effect.repeat({ until: (exit) => exit._tag === "Failure" }))
-      yield* Effect.timeout(refused, "5 seconds")
-      const answers = yield* Fiber.join(sent)
-      assert.deepStrictEqual(
-        answers.map(({ status }) => status),
-        [200, 200, 200, 200]
-      )
-      // Its threads hear of the drain too.
-      const { body, status } = yield* Fiber.join(ready)
-      assert.deepStrictEqual([status, JSON.parse(body).phase], [503, "draining"])
-      assert.deepStrictEqual((yield* Effect.promise(() => exited))[0], 0)
-    })
+  it.live("finishes what is queued when it is stopped, takes nothing new, and its threads hear of it", () =>
+    Effect.flatMap(pool(1), stopWhileQueued)
   )
 })

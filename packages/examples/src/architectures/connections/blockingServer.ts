@@ -13,7 +13,7 @@ import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { createServer } from "node:http"
 import type { Duplex } from "node:stream"
 import { Stats } from "../stats/stats.ts"
@@ -41,7 +41,8 @@ const callback = (server: NodeJS.EventEmitter, connection: Duplex) =>
 
 /** A request that has not arrived whole after `timeout` is answered 408. */
 export const make = Effect.fnUntraced(function* (app: App, timeout: Duration.Duration) {
-  const scope = yield* Effect.scope
+  // Of its own: that of the server ends what was begun last first, and then waits for what is queued.
+  const scope = yield* Scope.fork(yield* Effect.scope)
   const bounded = Effect.provideService(Effect.interruptible(app), HttpIncomingMessage.MaxBodySize, maxBodySize)
   const handler = yield* NodeHttpServer.makeHandler(bounded, { scope })
   const requestTimeout = Duration.toMillis(timeout)
