@@ -22,7 +22,7 @@ import type { Place } from "./compare/place.ts"
 import { findProblems } from "./compare/preflight.ts"
 import { Progress } from "./compare/progress.ts"
 import { retriesFor, runComparison, workOfAll } from "./compare/runner.ts"
-import { parseArguments } from "./compare/settings.ts"
+import { parseArguments, usage } from "./compare/settings.ts"
 import type { Arguments } from "./compare/settings.ts"
 import { targetsOf } from "./compare/targets.ts"
 import { mergeResults, outdated, readResults, writeAll } from "./compare/write.ts"
@@ -90,6 +90,7 @@ const checkOutdated = (place: Place): void => {
 }
 
 const run = async ({ mode, out, parts, ...only }: Arguments): Promise<void> => {
+  if (only.help) return console.log(usage)
   const place = placeOf(mode, out)
   await check()
   if (only.check) return checkOutdated(place)

@@ -21,7 +21,8 @@ const scenarios: Readonly<Record<string, string>> = {
 
 const args = process.argv.slice(2)
 const own = args.includes("overload") ? args.indexOf("overload") + 1 : args.length
-const wanted = args.slice(0, own)
+const asksForHelp = args.includes("--help") || args.includes("-h")
+const wanted = asksForHelp ? [] : args.slice(0, own)
 const unknown = wanted.filter((name) => scenarios[name] === undefined)
 if (wanted.length === 0 || unknown.length > 0) {
   if (unknown.length > 0) console.error(`unknown scenario: ${unknown.join(", ")}`)

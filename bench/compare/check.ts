@@ -10,7 +10,7 @@ import { dotChart } from "./charts/dots.ts"
 import { rateChart } from "./charts/rates.ts"
 import { waitChart } from "./charts/waits.ts"
 import { agrees, middle, millis, shown } from "./figures.ts"
-import { ingestCause, ingestReasons, memoryReason, throughputReason, waitingReason } from "./reasons.ts"
+import { ingestCause, ingestReasons, memoryReason, spreadReason, throughputReason, waitingReason } from "./reasons.ts"
 import type { IngestFacts, ThroughputFacts } from "./reasons.ts"
 import type { RateReport } from "./clients/openLoop.ts"
 import type { Mode, PartId, Parts } from "./contract.ts"
@@ -46,6 +46,7 @@ const checkArguments = (): void => {
   assert.deepEqual(parseArguments(["quick", "6", "1"]).parts, ["1", "6"])
   assert.equal(parseArguments(["quick", "6", "--out", "/there"]).out, "/there")
   assert.throws(() => parseArguments(["8"]), /8 is none of/)
+  assert.ok(parseArguments(["-h"]).help && parseArguments(["--help"]).help && !parseArguments([]).help)
   assert.throws(() => parseArguments(["--in", "/there"]), /--in/)
 }
 
@@ -157,6 +158,7 @@ const ingestFacts: IngestFacts = {
   rate: 500,
   claimed: 98.5,
   measured: 20,
+  lowest: 20,
   serverCores: 1.5,
   loadCores: 0.4,
   machineCores: 2,
@@ -167,20 +169,31 @@ const ingestFacts: IngestFacts = {
 
 const checkIngest = (): void => {
   const cause = (facts: Partial<IngestFacts>) => ingestCause({ ...ingestFacts, ...facts })
-  assert.equal(cause({ measured: 98 }), "agrees")
-  assert.equal(cause({ measured: 97 }), "cpu")
+  assert.equal(cause({ measured: 98, lowest: 98 }), "agrees")
+  assert.equal(cause({ measured: 97, lowest: 97 }), "cpu")
   assert.equal(cause({}), "cpu")
   assert.equal(cause({ serverCores: 0.2 }), "unknown")
   assert.equal(cause({ serverCores: 0.2, otherCores: 1.3 }), "cpu")
-  assert.equal(cause({ claimed: 98, measured: 100, serverCores: 2 }), "more")
+  assert.equal(cause({ claimed: 98, measured: 100, lowest: 99.5, serverCores: 2 }), "more")
+  assert.equal(cause({ claimed: 98, measured: 100, lowest: 33 }), "edge")
+  assert.equal(cause({ claimed: 98, measured: 98, lowest: 33 }), "edge")
   assert.equal(cause({ fell: "ended by us" }), "fell over")
   const facts = [
     ingestFacts,
     { ...ingestFacts, rate: 1000, claimed: 88 },
-    { ...ingestFacts, rate: 2000, measured: 98.5 }
+    { ...ingestFacts, rate: 2000, measured: 98.5, lowest: 98.5 },
+    { ...ingestFacts, rate: 5000, measured: 100, lowest: 33 }
   ]
   const reasons = ingestReasons("one", facts, "")
-  assert.equal(reasons.length, 1)
+  assert.equal(reasons.length, 2)
+  assert.match(reasons[1]!, /100 % measured, but in the worst round 33 %: that is the edge/)
+  const spread = { rate: 500, serverCores: [1, 0.9], loadCores: [0.4], machineCores: 2 }
+  assert.equal(spreadReason("one", { ...spread, medians: [2, 10] }), undefined)
+  assert.equal(spreadReason("one", { ...spread, medians: [] }), undefined)
+  assert.match(
+    spreadReason("one", { ...spread, medians: [318, 6.9] })!,
+    /was 6\.9 ms and 318 ms .* used 0\.90 to 1\.0 cores/
+  )
   assert.match(reasons[0]!, /at 500 and 1,000\/s: 98.5 and 88 % claimed, 20 and 20 % measured/)
   assert.match(reasons[0]!, /20,000 us/)
 }

@@ -100,6 +100,8 @@ export interface IngestFacts {
   /** Per cent. */
   readonly claimed: number
   readonly measured: number
+  /** The round with the fewest. */
+  readonly lowest: number
   readonly serverCores: number
   readonly loadCores: number
   readonly machineCores: number
@@ -109,12 +111,13 @@ export interface IngestFacts {
   readonly fell: string | null
 }
 
-export type IngestCause = "agrees" | "more" | "cpu" | "fell over" | "unknown"
+export type IngestCause = "agrees" | "more" | "edge" | "cpu" | "fell over" | "unknown"
 
 /** Which of the causes it is, by what was measured beside. */
 export const ingestCause = (facts: IngestFacts): IngestCause => {
-  const { claimed, fell, loadCores, machineCores, measured, otherCores, serverCores } = facts
+  const { claimed, fell, loadCores, lowest, machineCores, measured, otherCores, serverCores } = facts
   if (fell !== null) return "fell over"
+  if (measured >= claimed - tolerancePoints && lowest < claimed - tolerancePoints) return "edge"
   if (Math.abs(measured - claimed) <= tolerancePoints) return "agrees"
   if (measured > claimed) return "more"
   return serverCores + loadCores + otherCores >= usedUp * machineCores ? "cpu" : "unknown"
@@ -153,6 +156,8 @@ const ingestSentence = (
       return `${both}: they agree.`
     case "more":
       return `${both}: more than is claimed. ${used}; why the documents have less was not looked into.`
+    case "edge":
+      return `${both}, but in the worst round ${list(facts.map(({ lowest }) => percent(lowest)))} %: that is the edge of what it carries. ${used}.${disturbance(Math.max(...facts.map(({ otherCores }) => otherCores)))}`
     case "cpu": {
       const micros = facts.flatMap(({ cpuMicros }) => (cpuMicros === null ? [] : [cpuMicros]))
       const each =
@@ -166,6 +171,28 @@ const ingestSentence = (
     case "unknown":
       return `${both}. ${used}, so CPU was not short; these figures do not say what was.`
   }
+}
+
+/** Above this ratio the medians of two rounds are not of one state of a server. */
+const farApart = 5
+
+export interface WaitsFacts {
+  readonly rate: number
+  /** The median latency of each round, in milliseconds. */
+  readonly medians: ReadonlyArray<number>
+  /** Of each round. */
+  readonly serverCores: ReadonlyArray<number>
+  readonly loadCores: ReadonlyArray<number>
+  readonly machineCores: number
+}
+
+/** Of rounds that have little in common. `undefined`: they have enough. */
+export const spreadReason = (name: string, facts: WaitsFacts): string | undefined => {
+  const { loadCores, machineCores, medians, rate, serverCores } = facts
+  if (medians.length === 0 || Math.max(...medians) <= farApart * Math.min(...medians)) return undefined
+  const waits = [...medians].sort((a, b) => a - b).map((median) => `${rounded(median)} ms`)
+  const used = `The server used ${range(serverCores, rounded)} cores and the load ${range(loadCores, rounded)}, of ${machineCores}`
+  return `**${name}** at ${number(rate)}/s: the median wait was ${list(waits)} in the rounds, so that one median of them says little. ${used}; which thread was full was not measured.`
 }
 
 /** A sentence for each cause, with the rates that it explains; `beside` is what a cost is compared with. */

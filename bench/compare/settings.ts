@@ -27,7 +27,20 @@ export interface Arguments {
   readonly check: boolean
   /** Only writes charts and text again, from the results that there are. */
   readonly write: boolean
+  /** Only says what it takes. */
+  readonly help: boolean
 }
+
+/** What `--help` prints. */
+export const usage = `npm run compare -- [full|quick] [1 … 7] [--out <folder>]
+
+  full     as published, about 20 minutes; the default
+  quick    one round of shorter measurements, some servers left out, about 3 minutes
+  1 … 7    only these comparisons; all by default
+  --out    where results, charts and text go (quick: .data/compare/ by default)
+
+npm run compare -- write    charts and text again, from the results that there are
+npm run compare -- check    whether what makes them works, and whether those published are those of the results`
 
 const isPart = (arg: string): arg is PartId => partIds.includes(arg as PartId)
 
@@ -35,7 +48,7 @@ const isPart = (arg: string): arg is PartId => partIds.includes(arg as PartId)
 export const parseArguments = (args: ReadonlyArray<string>): Arguments => {
   const { positionals, values } = parseArgs({
     args: [...args],
-    options: { out: { type: "string" } },
+    options: { out: { type: "string" }, help: { type: "boolean", short: "h", default: false } },
     allowPositionals: true
   })
   const words = ["quick", "full", "check", "write"]
@@ -49,6 +62,7 @@ export const parseArguments = (args: ReadonlyArray<string>): Arguments => {
     parts: parts.length > 0 ? parts : partIds,
     out: values.out,
     check: positionals.includes("check"),
-    write: positionals.includes("write")
+    write: positionals.includes("write"),
+    help: values.help
   }
 }

@@ -133,7 +133,7 @@ export const hundredSection = (part: Parts["5"]): string => {
   const sleep = `\`/sleep?ms=${waitMillis}\``
   const head = ["`/fast`: answered", "mean", "requests/s", `${sleep}: answered`, "mean", "requests/s"]
   return section("5. A hundred requests", [
-    `${requests} clients at once ask each server for \`/fast\`, and then for ${sleep}. ${incomplete(part)} As soon as handlers wait, the order is that of comparison 1.`,
+    `${requests} clients at once ask each server for \`/fast\`, and then for ${sleep}. ${incomplete(part)}`,
     table(["server", ...head], hundredRows(part)),
     ...fallen(part),
     `How: ${requests} connections, one request each, from a process of its own; the mean is that of answers 200 from when the clients came, requests/s are those answers over the time until the last of them. With so few requests the times of \`/fast\` are as much those of the client, which opens ${requests} connections, as of the server.`,

@@ -6,7 +6,7 @@ import type { Parts } from "../compare/contract.ts"
 import { agrees, middle, millis, pointsText, shown, toleranceText } from "../compare/figures.ts"
 import { costRate, entrantName, servers } from "../compare/parts/metricstream.ts"
 import type { Ingest, ServerName } from "../compare/parts/metricstream.ts"
-import { ingestReasons } from "../compare/reasons.ts"
+import { ingestReasons, spreadReason } from "../compare/reasons.ts"
 import { stages } from "../metricstream/cost.ts"
 import type { CostResult, Stage } from "../metricstream/cost.ts"
 import { number, table } from "../support/markdown.ts"
@@ -82,6 +82,7 @@ const reasons = (part: Part): ReadonlyArray<string> =>
           rate,
           claimed: claim,
           measured: of(share) ?? 0,
+          lowest: Math.min(...samples.map(share)),
           serverCores: of(({ serverCores }) => serverCores) ?? 0,
           loadCores: of(({ loadCores }) => loadCores) ?? 0,
           machineCores: part.machine.cores,
@@ -92,6 +93,20 @@ const reasons = (part: Part): ReadonlyArray<string> =>
       ]
     })
     return ingestReasons(server, facts, beside(part, server))
+  })
+
+/** Of MetricStream, which answers everything, but not always as soon. */
+const spreads = (part: Part): ReadonlyArray<string> =>
+  ratesOf(part).flatMap((rate) => {
+    const samples = at(part, "MetricStream", rate)
+    const reason = spreadReason("MetricStream", {
+      rate,
+      medians: samples.flatMap(({ latencyMillis }) => (latencyMillis === null ? [] : [latencyMillis.p50])),
+      serverCores: samples.map(({ serverCores }) => serverCores),
+      loadCores: samples.map(({ loadCores }) => loadCores),
+      machineCores: part.machine.cores
+    })
+    return reason === undefined ? [] : [reason]
   })
 
 /** What a request costs at the lowest rate that the server was offered: what comes on top later is overload. */
@@ -186,6 +201,7 @@ export const ingestSection = (part: Part, cost: CostResult | undefined): string 
     `The documents count ${workClaim} us of work for a request, ${costClaims["thread-per-request"]} with a thread for each, ${costClaims["pool of 16"]} with a pool. Measured is the CPU time of the whole process over good answers, with the system's share of connecting, reading and writing. At low rates what a process does anyhow is a larger part of it, and one that is out of CPU spends some on requests that it does not answer in time.`,
     costTable(part),
     ...disagreements(`${pointsText} (costs: ${toleranceText})`, [...reasons(part), ...costReasons(part)]),
+    ...spreads(part),
     ...costParagraphs(cost),
     `How: an open loop from a process of its own, ${clients} connections at most, requests due at equal distances for ${seconds} s after ${warmUpSeconds} s of warm-up; the other two get a new connection for each request. A request that finds all clients waiting waits for one of them, and its patience runs (no coordinated omission). Load and server share the machine. MetricStream has a new database on a disk, its sampler off, and a rate limit out of the way, since all clients have one address.`,
     conditionsOf("7", part)

@@ -106,7 +106,7 @@ export const timelineSection = (part: Parts["3"]): string => {
     ),
     ...fallen(part),
     verdicts(part),
-    "How: one connection and one request for each client, from a process of its own, at times fixed before; waits count from then to the whole answer. The chart shows the first round. Computing on a worker thread has a deadline of 1 s, after which a busy machine answers 504.",
+    "How: one connection and one request for each client, from a process of its own, at times fixed before; waits count from then to the whole answer. What asks alone is the first request of such a process, as the slow one is of the other two; the second and the third client are not. The chart shows the first round. Computing on a worker thread has a deadline of 1 s, after which a busy machine answers 504.",
     conditionsOf("3", part)
   ])
 }
