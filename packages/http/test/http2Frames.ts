@@ -89,7 +89,10 @@ export const open = (
     socket.on("error", () => {
       wasReset = true
     })
-    socket.on("close", () => void Deferred.doneUnsafe(closed, Effect.succeed(wasReset ? "reset" : "closed")))
+    socket.on("close", () => {
+      Deferred.doneUnsafe(closed, Effect.succeed(wasReset ? "reset" : "closed"))
+      for (const check of waiting) check()
+    })
     yield* soon(Effect.callback<void>((resume) => void socket.once("secureConnect", () => resume(Effect.void))))
     const write = (...parts: ReadonlyArray<Uint8Array>): void => void socket.write(Buffer.concat(parts))
     if (first !== null) write(preface, first)
@@ -99,6 +102,7 @@ export const open = (
           const check = (): void => {
             const found = frames.find(wanted)
             if (found !== undefined) resume(Effect.succeed(found))
+            else if (socket.closed) resume(Effect.die(new Error("the connection closed without the frame")))
           }
           waiting.add(check)
           check()
