@@ -18,6 +18,7 @@ import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import { eachSecond, phases } from "../eachSecond.ts"
 import { Ingest } from "../ingest.ts"
 import { observe } from "../metrics.ts"
 import type { OtlpReader } from "../otlp/tasks.ts"
@@ -160,19 +161,14 @@ const keepUp = Effect.fnUntraced(function* ({ feed, watches }: Sources, measure:
     if (news !== undefined) feed.tell("news", news)
     feed.publish(point)
   })
-  for (const each of [tick, yield* makeReader(watches)]) yield* Effect.forkScoped(eachSecond(each))
+  yield* Effect.forkScoped(eachSecond(Effect.catchDefect(tick, report), phases.measure))
+  yield* Effect.forkScoped(eachSecond(Effect.catchDefect(yield* makeReader(watches), report), phases.read))
   const end = Effect.sync(() => feed.end())
   yield* Effect.forkScoped(Effect.andThen(drain.began, end))
 })
 
-/** Not by a schedule that makes up for a late run with two at once: in the time between them nothing would have happened. */
-const eachSecond = <R>(self: Effect.Effect<void, never, R>) =>
-  self.pipe(
-    // A bug of ours is no reason to show nothing any more.
-    Effect.catchDefect((defect) => Effect.logError("the live page could not be brought up to date", defect)),
-    Effect.delay(interval),
-    Effect.forever
-  )
+/** A bug of ours is no reason to show nothing any more. */
+const report = (defect: unknown) => Effect.logError("the live page could not be brought up to date", defect)
 
 /** Lets a viewer in until the scope closes, if there is room. */
 const admit = ({ feed, watches }: Sources, hello: Hello, { after, client, watched }: Visitor) =>

@@ -5,23 +5,9 @@
  * does, which is how it notices that its parent has gone, even by SIGKILL.
  */
 import * as Main from "@spillway/runtime/Main"
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import { makeDelivery } from "./delivery.ts"
-import { readMachine, toEvents } from "./machine.ts"
-
-const sample = Effect.fnUntraced(function* (url: string) {
-  const deliver = makeDelivery(url)
-  let before = readMachine(yield* Clock.currentTimeMillis)
-  return yield* Effect.gen(function* () {
-    const now = readMachine(yield* Clock.currentTimeMillis)
-    const events = toEvents(before, now)
-    before = now
-    yield* deliver(events)
-  }).pipe(Effect.delay(Duration.seconds(1)), Effect.forever)
-})
+import { postSamples } from "./samples.ts"
 
 const stdinClosed = Effect.callback<void>((resume) => {
   process.stdin.once("close", () => resume(Effect.void)).resume()
@@ -29,7 +15,7 @@ const stdinClosed = Effect.callback<void>((resume) => {
 
 /** A closed standard input means that there is nobody to sample for: nothing is left to be finished. */
 const program = Effect.raceFirst(
-  sample(process.argv[2] ?? "http://127.0.0.1:8080/events"),
+  postSamples(process.argv[2] ?? "http://127.0.0.1:8080/events"),
   Effect.andThen(
     stdinClosed,
     Effect.sync(() => process.exit(0))
