@@ -84,6 +84,29 @@ describe.skipIf(hasNoBrowser)("the live page in a browser", () => {
       })
     )
 
+    it.effect("says why nothing is drawn, for as long as that is so", () =>
+      Effect.gen(function* () {
+        const { browser, url } = yield* Running
+        for (const values of [[-1.7e308, 1.7e308], [1.7e308]]) {
+          const name = `huge.${values.length}`
+          yield* post(
+            url,
+            values.map((value) => ({ name, value }))
+          )
+          const huge = yield* visit(browser, `${url}/?series=${name}`)
+          yield* textIs(huge.page, ".note", /^Numbers this large cannot be drawn\.$/)
+          yield* textIs(huge.page, '#chosen [data-of="max"]', /^1\.70e\+308$/)
+          assertNoComplaints(huge)
+        }
+        yield* post(url, { name: "rare", value: 1, timestamp: Date.now() - 3_600_000 })
+        const seen = yield* visit(browser, `${url}/?series=rare`)
+        yield* textIs(seen.page, ".note", /^No events in this time\.$/)
+        yield* post(url, { name: "rare", value: 2 })
+        yield* textIs(seen.page, ".note", /^$/)
+        assertNoComplaints(seen)
+      })
+    )
+
     it.effect("changes its colours, those of its charts too, when the system does", () =>
       Effect.gen(function* () {
         const { browser, url } = yield* Running

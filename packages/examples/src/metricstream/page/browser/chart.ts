@@ -84,6 +84,11 @@ export class Chart {
     return this.#plot.data[0]
   }
 
+  /** Whether the values can be drawn: numbers that are this large have no distance that is a number. */
+  get isDrawn(): boolean {
+    return this.#plot.scales["y"]!.min !== null
+  }
+
   /** The row at which the crosshair is. */
   get row(): number | undefined {
     return this.#plot.cursor.idx ?? undefined
@@ -198,12 +203,13 @@ export class Chart {
     ]
   }
 
-  #reach(min: number | null, max: number | null): [number, number] {
+  #reach(min: number | null, max: number | null): uPlot.Range.MinMax {
     const { ceiling = Infinity, reach } = this.#options
     if (reach !== undefined) return [0, Math.max(reach, (max ?? 0) * 1.12)]
     if (min === null || max === null) return [0, 1]
-    const [low, high] = uPlot.rangeNum(min, max, 0.1, true)
-    return [min >= 0 ? Math.max(0, low!) : low!, max <= ceiling ? Math.min(ceiling, high!) : high!]
+    const [low, high] = uPlot.rangeNum(min, max, 0.1, true) as [number, number]
+    if (!Number.isFinite(high - low)) return [null, null]
+    return [min >= 0 ? Math.max(0, low) : low, max <= ceiling ? Math.min(ceiling, high) : high]
   }
 
   #zoomToSelection(): void {

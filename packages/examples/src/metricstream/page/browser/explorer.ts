@@ -49,6 +49,8 @@ export class Explorer implements Steered {
   /** What came last while it is asked: it may be of later buckets than were asked for. */
   #newest: Tail | undefined
   #retry: ReturnType<typeof setTimeout> | undefined
+  /** Why the last question was not answered. */
+  #trouble = ""
 
   constructor(options: ExplorerOptions) {
     this.#options = options
@@ -130,6 +132,7 @@ export class Explorer implements Steered {
     buckets.forgetBefore(view.from - buckets.step)
     this.#chart.show([buckets.times, ...lines.map(({ of }) => buckets.column(of))], view)
     this.#showValues(this.row)
+    this.#note(this.#trouble || this.#absence(buckets, this.#chart))
   }
 
   /** The chart is of another series: with its unit, and without what was drawn. */
@@ -140,6 +143,7 @@ export class Explorer implements Steered {
     this.#options.section.hidden = series === ""
     setText(this.#text("h2"), series)
     setText(this.#text("#latest"), "")
+    this.#trouble = ""
     this.#note("")
     if (series === "") return
     const chart = new Chart({
@@ -200,14 +204,21 @@ export class Explorer implements Steered {
     this.#buckets = buckets
     const tail = this.#newest
     if (tail !== undefined && buckets.endBefore(tail) && !buckets.merge(tail)) this.#later()
-    this.#note(buckets.latest < 0 ? "No events in this time." : "")
+    this.#trouble = ""
     this.draw()
     this.#describe()
   }
 
   #refused({ mayPass, pause, status, words }: Refusal): void {
-    this.#note(status === 404 ? "There is no series of this name yet." : words)
+    this.#trouble = status === 404 ? "There is no series of this name yet." : words
+    this.#note(this.#trouble)
     if (mayPass) this.#later(pause)
+  }
+
+  /** Why there is nothing to be seen, if there is nothing. */
+  #absence(buckets: Buckets, chart: Chart): string {
+    if (buckets.latest < 0) return "No events in this time."
+    return chart.isDrawn ? "" : "Numbers this large cannot be drawn."
   }
 
   /** Asks again after a while. What comes meanwhile does not put it off. */
