@@ -44,9 +44,10 @@ const live = (version: string, maxViewers: number) =>
 /** The whole application, configured by the environment. */
 export const app = Layer.unwrap(
   Effect.map(config, (settings) => {
-    const { host, maxViewers, port, rateLimit, sampler } = settings
+    const { host, maxViewers, port, rateLimit, retention, sampler } = settings
     const pageAssets = readAssets()
-    const api = Layer.mergeAll(routes.layer({ rateLimit, pageAssets }), HealthRoutes.layer.pipe(Layer.provide(health)))
+    const own = routes.layer({ rateLimit, pageAssets, retention })
+    const api = Layer.mergeAll(own, HealthRoutes.layer.pipe(Layer.provide(health)))
     const served = HttpRouter.serve(api, {
       routerConfig: routes.routerConfig,
       disableLogger: true,

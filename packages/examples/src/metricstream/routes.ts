@@ -13,6 +13,7 @@ import * as JsonBody from "@spillway/http/JsonBody"
 import * as MethodNotAllowed from "@spillway/http/MethodNotAllowed"
 import * as RateLimit from "@spillway/http/RateLimit"
 import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -31,6 +32,8 @@ export interface Options {
   readonly rateLimit: number
   /** The files of the page. */
   readonly pageAssets: assets.Assets
+  /** How long events are kept: the page goes no further back. */
+  readonly retention: Duration.Duration
 }
 
 /** The events of a body, and whether it was one event by itself. */
@@ -85,10 +88,10 @@ const getSeries = Effect.gen(function* () {
 })
 
 /** The routes, for `HttpRouter.serve`. */
-export const layer = ({ pageAssets, rateLimit }: Options) => {
+export const layer = ({ pageAssets, rateLimit, retention }: Options) => {
   const quota = RateLimit.make({ name: "events", limit: rateLimit, burst: 2 * rateLimit })
   const routes = [
-    ...page.routes(pageAssets),
+    ...page.routes(pageAssets, retention),
     HttpRouter.route("POST", "/events", postEvents(quota)),
     HttpRouter.route("POST", "/v1/metrics", postMetrics(quota, rateLimit)),
     HttpRouter.route("GET", "/series", getList),

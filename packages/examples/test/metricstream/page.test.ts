@@ -20,7 +20,14 @@ const series = (name: string) => ({
 })
 
 const page = (names: ReadonlyArray<string>, query: string = "", host: string = "localhost:8080") =>
-  render({ assets, address: parseAddress(new URLSearchParams(query)), series: names.map(series), now: 1000, host })
+  render({
+    assets,
+    address: parseAddress(new URLSearchParams(query)),
+    series: names.map(series),
+    now: 1000,
+    keep: Infinity,
+    host
+  })
 
 /** The contrast of two colours: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio. */
 const contrastOf = (front: string, back: string): number => {

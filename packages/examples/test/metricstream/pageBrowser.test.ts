@@ -195,22 +195,34 @@ describe("toZoom", () => {
   const now = 1_800_000_000_000
 
   it("shows what can be seen of it", () => {
-    assert.deepStrictEqual(toZoom({ from: 5000.4, to: 8000.4 }, now), { from: 5000, to: 8000 })
-    assert.deepStrictEqual(toZoom({ from: now - 3000, to: now + 1000 }, now), { from: now - 4000, to: now })
-    assert.deepStrictEqual(toZoom({ from: -3000, to: 1000 }, now), { from: 0, to: 4000 })
-    assert.deepStrictEqual(toZoom({ from: -now, to: 2 * now }, now), { from: 0, to: now })
+    assert.deepStrictEqual(toZoom({ from: 5000.4, to: 8000.4 }, now, Infinity), { from: 5000, to: 8000 })
+    assert.deepStrictEqual(toZoom({ from: now - 3000, to: now + 1000 }, now, Infinity), { from: now - 4000, to: now })
+    assert.deepStrictEqual(toZoom({ from: -3000, to: 1000 }, now, Infinity), { from: 0, to: 4000 })
+    assert.deepStrictEqual(toZoom({ from: -now, to: 2 * now }, now, Infinity), { from: 0, to: now })
+  })
+
+  it("shows nothing from before what is kept", () => {
+    const day = 86_400_000
+    assert.deepStrictEqual(toZoom({ from: now - 5 * day, to: now - day }, now, 2 * day), {
+      from: now - 2 * day,
+      to: now
+    })
+    assert.deepStrictEqual(toZoom({ from: now - 5 * day, to: now - 4 * day }, now, 2 * day), {
+      from: now - 2 * day,
+      to: now - day
+    })
   })
 
   it("keeps the centre of what is too short", () => {
-    assert.deepStrictEqual(toZoom({ from: 5000, to: 5000 }, now), { from: 4500, to: 5500 })
-    assert.deepStrictEqual(toZoom({ from: now - 1, to: now }, now), { from: now - minZoom, to: now })
+    assert.deepStrictEqual(toZoom({ from: 5000, to: 5000 }, now, Infinity), { from: 4500, to: 5500 })
+    assert.deepStrictEqual(toZoom({ from: now - 1, to: now }, now, Infinity), { from: now - minZoom, to: now })
   })
 
   it("comes to an end in both directions, and stays there", () => {
-    const press = (from: Zoom, factor: number, aroundOf: (zoom: Zoom) => number) => {
+    const press = (from: Zoom, factor: number, aroundOf: (zoom: Zoom) => number, keep = Infinity) => {
       let zoom = from
       for (let presses = 0; presses < 60; presses++) {
-        zoom = toZoom(scaled(zoom, aroundOf(zoom), factor, minZoom), now)
+        zoom = toZoom(scaled(zoom, aroundOf(zoom), factor, minZoom), now, keep)
       }
       return zoom
     }
@@ -218,6 +230,7 @@ describe("toZoom", () => {
     for (const aroundOf of around) {
       const start = { from: now - 900_000, to: now }
       assert.deepStrictEqual(press(start, 2, aroundOf), { from: 0, to: now })
+      assert.deepStrictEqual(press(start, 2, aroundOf, 3_600_000), { from: now - 3_600_000, to: now })
       const least = press(start, 0.5, aroundOf)
       assert.strictEqual(least.to - least.from, minZoom)
       assert.deepStrictEqual(press(least, 0.5, aroundOf), least)

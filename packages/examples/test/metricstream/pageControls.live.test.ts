@@ -1,5 +1,6 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { join } from "node:path"
 import {
   assertNoComplaints,
   drag,
@@ -11,7 +12,9 @@ import {
   valueOf,
   visit
 } from "./support/browser.ts"
-import { press, Running, search } from "./support/livePage.ts"
+import { temporaryFolder } from "./support/files.ts"
+import { patient, press, Running, search } from "./support/livePage.ts"
+import { post, start } from "./support/server.ts"
 
 describe.skipIf(hasNoBrowser)("the live page in the hand of its reader", () => {
   layer(Running.layer, { excludeTestServices: true, timeout: "30 seconds" })((it) => {
@@ -62,6 +65,29 @@ describe.skipIf(hasNoBrowser)("the live page in the hand of its reader", () => {
         yield* press(page, "Escape")
         yield* until(page, '!location.search.includes("from=")')
         assertNoComplaints(seen)
+      })
+    )
+
+    it.effect("zooms out to what is kept, and no further", () =>
+      Effect.gen(function* () {
+        const { browser } = yield* Running
+        const database = join(yield* temporaryFolder, "metricstream.db")
+        const { url } = yield* start(database, { ...patient, METRICSTREAM_RETENTION: "12 hours" })
+        yield* post(url, { name: "shown", value: 1 })
+        const { page } = yield* visit(browser, `${url}/?series=shown`)
+        yield* textIs(page, '#chosen [data-of="count"]', /^1$/)
+        const span = 'new URLSearchParams(location.search).get("to") - new URLSearchParams(location.search).get("from")'
+        const zoomOut = [
+          press(page, "-"),
+          Effect.promise(() => page.click('#chosen [data-action="zoom-out"]')),
+          press(page, "PageUp")
+        ]
+        for (const by of zoomOut) {
+          yield* Effect.promise(() => page.focus("#chosen .plot"))
+          for (let times = 0; times < 8; times++) yield* by
+          assert.strictEqual(yield* valueOf<number>(page, span), 12 * 3_600_000)
+          assert.isAbove(Number(search(page).get("from")), Date.now() - 12.1 * 3_600_000)
+        }
       })
     )
 

@@ -32,10 +32,14 @@ export interface Zoom {
 /** The shortest time that can be zoomed into, in milliseconds. */
 export const minZoom = 1000
 
-/** What can be seen of a part of time, around the same centre if it may be: neither too short, nor before 1970, nor yet to come. */
-export const toZoom = ({ from, to }: Zoom, now: number): Zoom => {
-  const span = Math.max(minZoom, Math.min(now, to - from))
-  const end = Math.min(now, Math.max(span, (from + to + span) / 2))
+/**
+ * What can be seen of a part of time, around the same centre if it may be: neither too short, nor before 1970 or what is kept, for `keep`
+ * milliseconds, nor yet to come.
+ */
+export const toZoom = ({ from, to }: Zoom, now: number, keep: number): Zoom => {
+  const first = Math.max(0, now - keep)
+  const span = Math.max(minZoom, Math.min(now - first, to - from))
+  const end = Math.min(now, Math.max(first + span, (from + to + span) / 2))
   return { from: Math.round(end - span), to: Math.round(end) }
 }
 

@@ -22,6 +22,8 @@ export interface Model {
   readonly series: ReadonlyArray<Summary>
   /** The present time in milliseconds since 1970. */
   readonly now: number
+  /** How long events are kept, in milliseconds, or `Infinity`. */
+  readonly keep: number
   /** Where the browser sees this server. */
   readonly host: string
 }
@@ -198,7 +200,7 @@ ${scriptsOf(assets)
 
 /** Renders the page. Everything that came from a client is escaped. */
 export const render = (model: Model): string => `<!doctype html>
-<html lang="en" data-version="${model.assets.version}">
+<html lang="en" data-version="${model.assets.version}" data-keep="${model.keep}">
 ${head(model)}
 <body>
 <header id="top">

@@ -1,6 +1,7 @@
 /** The routes for people: the page, its files, and the stream that keeps it up to date. */
 import * as RateLimit from "@spillway/http/RateLimit"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -15,7 +16,7 @@ import type { Assets } from "./assets.ts"
 import { limits } from "./limits.ts"
 import * as page from "./page.ts"
 
-const getPage = Effect.fnUntraced(function* (assets: Assets) {
+const getPage = Effect.fnUntraced(function* (assets: Assets, retention: Duration.Duration) {
   const queries = yield* Queries
   const { headers, url } = yield* HttpServerRequest.HttpServerRequest
   const { match } = yield* listQuery(yield* HttpServerRequest.ParsedSearchParams)
@@ -26,6 +27,7 @@ const getPage = Effect.fnUntraced(function* (assets: Assets) {
     series,
     address: parseAddress(new URL(url, "http://localhost").searchParams),
     now: yield* Clock.currentTimeMillis,
+    keep: Duration.toMillis(retention),
     host: headers["host"] ?? "localhost"
   })
   return HttpServerResponse.html(html).pipe(HttpServerResponse.setHeaders(page.headers(assets)))
@@ -63,8 +65,8 @@ export const partitions = { default: 8, page: 1 }
 /** The page, its files and its stream go together: without one of them the others are of no use. */
 export const partition = ({ url = "" }: IncomingMessage): string => (isOfPage.test(url) ? "page" : "default")
 
-/** Those that have paths of their own. */
-export const routes = (assets: Assets) => [
-  HttpRouter.route("GET", "/", getPage(assets)),
+/** Those that have paths of their own. Events are kept for the time of the retention. */
+export const routes = (assets: Assets, retention: Duration.Duration) => [
+  HttpRouter.route("GET", "/", getPage(assets, retention)),
   HttpRouter.route("GET", "/live", getLive)
 ]

@@ -248,11 +248,12 @@ export class Chart {
 
 const sizeOf = ({ clientHeight: height, clientWidth: width }: HTMLElement) => ({ width, height })
 
-/** The label of a time, unless it would be cut off at the edge. */
+/** The label of a time, unless it would be cut off at an edge. */
 const tick = (plot: uPlot, time: number, distance: number): string => {
   const room = 26
   const left = plot.valToPos(time, "x")
-  return left < plot.over.clientWidth - room ? formatTick(time, distance) : ""
+  const { clientWidth, offsetLeft } = plot.over
+  return left > room - offsetLeft && left < clientWidth - room ? formatTick(time, distance) : ""
 }
 
 const isMarked: uPlot.Series.Points.Filter = (plot, series, isShown) =>

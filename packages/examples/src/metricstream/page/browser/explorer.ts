@@ -33,6 +33,8 @@ export interface ExplorerOptions {
   readonly section: HTMLElement
   /** The server's time, in milliseconds since 1970. */
   readonly now: () => number
+  /** How long events are kept, in milliseconds. */
+  readonly keep: number
   /** The reader wants to see another part of time, or the range again. */
   readonly onZoom: (zoom: Address["zoom"]) => void
 }
@@ -269,7 +271,7 @@ export class Explorer implements Steered {
   }
 
   #zoomTo(view: View): void {
-    this.#options.onZoom(toZoom(view, this.#options.now()))
+    this.#options.onZoom(toZoom(view, this.#options.now(), this.#options.keep))
   }
 
   #text(selector: string): HTMLElement {

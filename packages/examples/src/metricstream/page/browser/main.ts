@@ -19,7 +19,7 @@ const texts: Readonly<Record<Exclude<State, "refused">, string>> = {
   stopped: "Paused"
 }
 
-const version = document.documentElement.dataset["version"]
+const { keep, version } = document.documentElement.dataset
 const status = find("#status", HTMLElement)
 const outdated = find("#outdated", HTMLElement)
 const pauseButton = find("#pause", HTMLButtonElement)
@@ -35,6 +35,7 @@ const overview = new Overview(find("#server", HTMLElement))
 const explorer = new Explorer({
   section: find("#chosen", HTMLElement),
   now,
+  keep: Number(keep),
   onZoom: (zoom) => go({ ...address, zoom })
 })
 const list = new SeriesList(
