@@ -287,13 +287,21 @@ describe("refusalOf", () => {
       })
       const found = [
         yield* problem(503, { title: "Service Unavailable", detail: "the server is being restarted" }),
+        // The page says itself that it tries again.
+        yield* problem(503, { detail: "the server is starting; try again in a moment" }),
         yield* problem(429, { title: "Too Many Requests" }),
         yield* problem(429, { title: "Too Many Requests", detail: " " }),
         yield* problem(400, { detail: ["x"], title: "x".repeat(200) })
       ]
       assert.deepStrictEqual(
         found.map(({ words }) => words),
-        ["The server is being restarted", "Too Many Requests", "Too Many Requests", `X${"x".repeat(158)}…`]
+        [
+          "The server is being restarted",
+          "The server is starting",
+          "Too Many Requests",
+          "Too Many Requests",
+          `X${"x".repeat(158)}…`
+        ]
       )
     })
   )

@@ -128,6 +128,32 @@ describe.skipIf(hasNoBrowser)("the live page in the hand of its reader", () => {
       })
     )
 
+    it.effect("says how the connection stands where there is little room, also in long words", () =>
+      Effect.gen(function* () {
+        const { browser, url } = yield* Running
+        const { page } = yield* visit(browser, url, { viewport: { width: 320, height: 740 }, isMobile: true })
+        yield* Effect.promise(() => page.click("#pause"))
+        yield* textIs(page, "#status", /^Paused$/)
+        const said = [
+          ["live", "Live"],
+          ["connecting", "Connecting…"],
+          ["lost", "No answer; trying again…"],
+          ["refused", "8 viewers watch already (METRICSTREAM_MAX_VIEWERS); trying again…"]
+        ]
+        for (const [state, text] of said) {
+          const isWhole = `((status) => {
+            status.dataset.state = "${state}"
+            status.textContent = "${text}"
+            const next = document.querySelector("#pause").getBoundingClientRect()
+            const words = document.createRange()
+            words.selectNodeContents(status)
+            return words.getBoundingClientRect().right <= next.left && next.right <= innerWidth
+          })(document.querySelector("#status"))`
+          assert.isTrue(yield* valueOf<boolean>(page, isWhole), text)
+        }
+      })
+    )
+
     for (const colorScheme of ["light", "dark"] as const) {
       it.effect(`fits a phone, ${colorScheme}`, () =>
         Effect.gen(function* () {
@@ -146,6 +172,12 @@ describe.skipIf(hasNoBrowser)("the live page in the hand of its reader", () => {
             "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0) / 3"
           )
           assert.strictEqual(lightness > 128, colorScheme === "light")
+          // https://www.w3.org/TR/WCAG22/#target-size-minimum
+          const small = `[...document.querySelectorAll("a, button, input")]
+            .filter((target) => target.checkVisibility())
+            .filter((target) => target.getBoundingClientRect().height < 24)
+            .map(({ outerHTML }) => outerHTML)`
+          assert.deepStrictEqual(yield* valueOf<ReadonlyArray<string>>(page, small), [])
           yield* isPainted(page, "#card-requests", "main")
           // A finger reads values.
           yield* slide(page, "#card-requests", 0.6, 0.99)

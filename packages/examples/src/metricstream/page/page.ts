@@ -33,7 +33,11 @@ const loadWhole = `let again
 addEventListener("error", ({ target }) => {
   if (!(target instanceof HTMLScriptElement) && target.rel !== "stylesheet") return
   again ??= setTimeout(() => location.reload(), 3000 + 5000 * Math.random())
-  const say = () => (document.querySelector("#status").textContent = "A part of the page did not come; trying again…")
+  const say = () => {
+    const status = document.querySelector("#status")
+    status.dataset.state = "lost"
+    status.textContent = "A part of the page did not come; trying again…"
+  }
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", say)
   else say()
 }, true)`

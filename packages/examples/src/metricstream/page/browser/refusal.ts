@@ -56,7 +56,8 @@ const membersOf = (text: string): { readonly detail?: unknown; readonly title?: 
   }
 }
 
+/** That it is worth another try is for who reads the answer, which is the page: it tries, and says so. */
 const toSentence = (text: string): string => {
-  const sentence = text.charAt(0).toUpperCase() + text.slice(1)
+  const sentence = (text.charAt(0).toUpperCase() + text.slice(1)).replace(/; try again\b.*/, "")
   return sentence.length > maxLength ? `${sentence.slice(0, maxLength - 1)}…` : sentence
 }
