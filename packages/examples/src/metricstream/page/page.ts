@@ -146,7 +146,7 @@ const facts = ["min", "avg", "max", "count"] as const
 const chosen = ({
   address
 }: Model): string => `<section id="chosen" aria-labelledby="chosen-title"${address.series === "" ? " hidden" : ""}>
-<header><h2 id="chosen-title">${escapeHtml(address.series)}</h2><b id="latest"></b>
+<header><h2 id="chosen-title">${breakName(address.series)}</h2><b id="latest"></b>
 <nav class="choice" aria-label="Range">${ranges
   .map((range) => {
     const isCurrent = range === rangeOf(address) && address.zoom === undefined

@@ -3,7 +3,7 @@ import type { Change, Tail } from "../../live/figures.ts"
 import { watchedAggregations } from "../../live/figures.ts"
 import { bucketsOf, minZoom, rangeOf, toZoom } from "../address.ts"
 import type { Address } from "../address.ts"
-import { formatValue } from "../format.ts"
+import { breakName, formatValue } from "../format.ts"
 import { announce } from "./announcer.ts"
 import { Buckets } from "./buckets.ts"
 import type { Aggregation, Answer } from "./buckets.ts"
@@ -143,7 +143,7 @@ export class Explorer implements Steered {
     this.#chart?.destroy()
     this.#chart = undefined
     this.#options.section.hidden = series === ""
-    setText(this.#text("h2"), series)
+    this.#text("h2").innerHTML = breakName(series)
     setText(this.#text("#latest"), "")
     this.#trouble = ""
     this.#note("")
