@@ -48,6 +48,15 @@ describe("fromJson", () => {
     assert.strictEqual(read({ unsigned: "18446744073709551615" }).unsigned, 2n ** 64n - 1n)
   })
 
+  it("takes the greatest 64-bit integers as numbers, which JSON.parse rounds up", () => {
+    const parsed = JSON.parse('{"int":9223372036854775807,"unsigned":18446744073709551615}')
+    const { int, unsigned } = read(parsed)
+    assert.deepStrictEqual([int, unsigned], [2n ** 63n - 1n, 2n ** 64n - 1n])
+    for (const beyond of [{ int: 2 ** 63 + 2 ** 11 }, { unsigned: 2 ** 64 + 2 ** 12 }, { small: 2 ** 31 }]) {
+      assert.throws(() => read(beyond), Undecodable)
+    }
+  })
+
   it("takes doubles as numbers, strings, and what JSON does not have", () => {
     assert.strictEqual(read({ double: 1.5 }).double, 1.5)
     assert.strictEqual(read({ double: "-1.5e3" }).double, -1500)

@@ -84,6 +84,8 @@ class Reader {
   #integer(value: unknown, minimum: Integer, maximum: Integer): Integer {
     const integer = toInteger(value)
     if (integer === undefined || integer < minimum || integer > maximum) {
+      // `JSON.parse` rounds the greatest 64-bit integers up, to what is no 64-bit integer any more.
+      if (value === Number(maximum)) return maximum
       throw this.#expected(`an integer from ${minimum} to ${maximum}, as a number or a string`)
     }
     return integer
