@@ -22,6 +22,18 @@ const [delta, cumulative] = [1, 2]
 const four = (members: Json = {}) =>
   point({ count: "4", sum: 60, explicitBounds: [10, 20], bucketCounts: [1, 2, 1], min: 1, max: 40, ...members })
 
+/** A delta exponential histogram of one point. */
+const exponential = (members: Json) => ({
+  name: "a",
+  exponentialHistogram: { aggregationTemporality: delta, dataPoints: [point(members)] }
+})
+
+/** A delta sum, monotonic, of one point. */
+const increase = (members: Json) => ({
+  name: "a",
+  sum: { aggregationTemporality: delta, isMonotonic: true, dataPoints: [point(members)] }
+})
+
 /** How many points of a request are rejected, and why. */
 const rejectionOf = (...metrics: ReadonlyArray<Json>) => {
   const { message, rejected } = makeMapper()(requestOf(metrics))
@@ -132,6 +144,20 @@ describe("mapRequest", () => {
     assert.strictEqual(values[2]![0], "e.p50")
     assert.closeTo(values[2]![1], 4 * Math.SQRT2, 1e-9)
     assert.deepStrictEqual(valuesOf(exponential(cumulative)), values)
+  })
+
+  it("takes a count for the sum of its buckets, also of both signs and where doubles round", () => {
+    const countsOf = (...metrics: ReadonlyArray<Json>) =>
+      valuesOf(...metrics).filter(([name]) => name.endsWith("count"))
+    const buckets = { positive: { bucketCounts: [1, 2] }, negative: { bucketCounts: ["3"] } }
+    assert.deepStrictEqual(countsOf(exponential({ count: 10, zeroCount: 4, ...buckets })), [["a.count", 10]])
+    const huge = four({
+      count: "18446744073709551615",
+      bucketCounts: ["9223372036854775807", "9223372036854775806", 2]
+    })
+    assert.deepStrictEqual(countsOf(histogram("h", delta, huge)), [["h.count", 2 ** 64]])
+    const odd = four({ count: "9007199254740995", bucketCounts: ["9007199254740993", 1, 1] })
+    assert.deepStrictEqual(countsOf(histogram("h", delta, odd)), [["h.count", 2 ** 53 + 4]])
   })
 
   it("stores the quantiles of a summary as they are, and its count and sum as increases", () => {
@@ -249,16 +275,21 @@ describe("mapRequest", () => {
       ["its time is not in the years 2000 to 2100", gauge("a", { asInt: 1, timeUnixNano: "18446744073709551615" })],
       ["its aggregation temporality is neither delta nor cumulative", histogram("a", 0, four())],
       ["it does not have one bucket more than bounds", histogram("a", delta, four({ bucketCounts: [1, 2] }))],
+      ["its count is not the sum of its buckets", histogram("a", delta, four({ count: "600" }))],
+      ["its count is not the sum of its buckets", histogram("a", cumulative, four({ count: 3 }))],
+      ["its count is not the sum of its buckets", histogram("a", delta, four({ bucketCounts: [1, 2 ** 41, 2] }))],
+      ["its count is not the sum of its buckets", exponential({ count: 2, zeroCount: 1 })],
+      ["its count is not the sum of its buckets", exponential({ positive: { bucketCounts: [1] } })],
+      ["it is negative, though its sum is monotonic", increase({ asInt: "-1" })],
+      ["it is negative, though its sum is monotonic", increase({ asInt: "-9223372036854775808" })],
+      ["it is negative, though its sum is monotonic", counter("a", point({ asDouble: -0.5 }))],
       ["its bounds do not ascend", histogram("a", delta, four({ explicitBounds: [20, 10] }))],
       ["its bounds do not ascend", histogram("a", delta, four({ explicitBounds: ["NaN", 10] }))],
       [
         `it has more than ${limits.buckets} buckets`,
         histogram("a", delta, four({ bucketCounts: Array.from({ length: limits.buckets + 1 }, () => 0) }))
       ],
-      [
-        "its scale is not from -10 to 20",
-        { name: "a", exponentialHistogram: { aggregationTemporality: delta, dataPoints: [{ scale: 21 }] } }
-      ],
+      ["its scale is not from -10 to 20", exponential({ scale: 21 })],
       ["a quantile is not from 0 to 1", { name: "a", summary: { dataPoints: [{ quantileValues: [{ quantile: 2 }] }] } }]
     ]
     for (const [reason, metric] of cases) {

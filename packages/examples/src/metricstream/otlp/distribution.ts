@@ -43,6 +43,14 @@ export const weigh = (distribution: Distribution): number =>
     ? distribution.bounds.length + distribution.counts.length
     : distribution.positive.counts.length + distribution.negative.counts.length
 
+/** How many values it counts: exactly below 2 ** 53, beyond that about. */
+export const countOf = (distribution: Distribution): number =>
+  distribution.kind === "explicit"
+    ? sum(distribution.counts)
+    : sum(distribution.negative.counts) + distribution.zeroCount + sum(distribution.positive.counts)
+
+const sum = (counts: ReadonlyArray<number>): number => counts.reduce((total, count) => total + count, 0)
+
 /**
  * What `now` counts beyond `before`, which counts a part of the same values; `undefined` if their buckets do not fit together. Of two
  * scales the coarser is taken: a stream makes its buckets coarser as its values spread.
@@ -109,7 +117,7 @@ export const quantiles = (
     extremes
   )
   const filled = buckets.filter(({ count }) => count > 0)
-  const total = filled.reduce((sum, { count }) => sum + count, 0)
+  const total = countOf(distribution)
   if (total === 0 || filled.some(({ lower, upper }) => !Number.isFinite(lower) || !Number.isFinite(upper)))
     return undefined
   let index = 0

@@ -195,8 +195,8 @@ class Mapper {
     { aggregationTemporality: kind, isMonotonic }: NonNullable<Metric["sum"]>
   ): Mapping<NumberDataPoint> {
     if (!isTemporality(kind)) return () => badTemporality
-    if (kind === delta) return changeOf
-    return isMonotonic ? (point, add) => this.#counter(current, point, add) : valueOf
+    if (!isMonotonic) return kind === delta ? changeOf : valueOf
+    return rising(kind === delta ? changeOf : (point, add) => this.#counter(current, point, add))
   }
 
   #counter(current: Current, point: NumberDataPoint, add: Add): Verdict {
@@ -262,6 +262,12 @@ const changeOf: Mapping<NumberDataPoint> = (point, add) => {
   if (Number(value) !== 0) add("", Number(value))
   return undefined
 }
+
+/** What never falls is never below the zero at which it began. */
+const rising =
+  (map: Mapping<NumberDataPoint>): Mapping<NumberDataPoint> =>
+  (point, add) =>
+    (point.asDouble ?? point.asInt ?? 0) < 0 ? "it is negative, though its sum is monotonic" : map(point, add)
 
 const addInterval = ({ distribution, numbers: [count, sum] }: Totals, extremes: Extremes, add: Add): void => {
   if (Number(count) === 0) return

@@ -1,4 +1,5 @@
 /** What points say, checked and in our terms. */
+import { countOf } from "./distribution.ts"
 import type { Distribution, Extremes, Row } from "./distribution.ts"
 import { limits } from "./limits.ts"
 import type { Integer } from "./message.ts"
@@ -47,6 +48,13 @@ export const extremesOf = ({
 
 const finite = (value: number | undefined) => (value !== undefined && Number.isFinite(value) ? value : undefined)
 
+/** The most that a sum of so many doubles is rounded by, in proportion: of counts below 2 ** 41 that is less than one. */
+const rounding = limits.buckets * Number.EPSILON
+
+/** `opentelemetry/proto/metrics/v1` demands that they agree: of two that do not, nobody knows which is right. */
+const counting = (count: number, distribution: Distribution): Distribution | string =>
+  Math.abs(countOf(distribution) - count) <= count * rounding ? distribution : "its count is not the sum of its buckets"
+
 const tooMany = `it has more than ${limits.buckets} buckets`
 
 /** The distribution of a histogram; a text says why it has none. */
@@ -64,7 +72,7 @@ export const explicitOf = ({ bucketCounts, count, explicitBounds }: HistogramDat
   const bounds = explicitBounds.filter(Number.isFinite)
   const counts = bucketCounts.map(Number)
   const overflow = counts.splice(bounds.length).reduce((sum, each) => sum + each, 0)
-  return { kind: "explicit", bounds, counts: [...counts, overflow] }
+  return counting(Number(count), { kind: "explicit", bounds, counts: [...counts, overflow] })
 }
 
 /** What the data model allows, and SDKs use. */
@@ -72,20 +80,20 @@ const scales = { minimum: -10, maximum: 20 }
 
 /** The distribution of an exponential histogram; a text says why it has none. */
 export const exponentialOf = (point: ExponentialHistogramDataPoint): Distribution | string => {
-  const { negative, positive, scale, zeroCount, zeroThreshold } = point
+  const { count, negative, positive, scale, zeroCount, zeroThreshold } = point
   if ((positive?.bucketCounts.length ?? 0) + (negative?.bucketCounts.length ?? 0) > limits.buckets) return tooMany
   if (scale < scales.minimum || scale > scales.maximum) {
     return `its scale is not from ${scales.minimum} to ${scales.maximum}`
   }
   if (!(zeroThreshold >= 0 && Number.isFinite(zeroThreshold))) return "its zero threshold is not a finite number from 0"
-  return {
+  return counting(Number(count), {
     kind: "exponential",
     scale,
     zeroCount: Number(zeroCount),
     zeroThreshold,
     positive: rowOf(positive),
     negative: rowOf(negative)
-  }
+  })
 }
 
 const rowOf = (buckets: Buckets | undefined): Row => ({
