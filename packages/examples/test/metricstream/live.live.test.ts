@@ -1,5 +1,5 @@
 import { figures } from "@spillway/examples/metricstream/live/figures"
-import { limits } from "@spillway/examples/metricstream/live/live"
+import { limits } from "@spillway/examples/metricstream/live/limits"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { get } from "node:http"
@@ -18,7 +18,7 @@ const startApp = Effect.fnUntraced(function* (environment: Record<string, string
 /** One server for all tests of this file that do not end it. */
 class Running extends Context.Service<Running, { readonly url: string }>()("test/Running") {
   // All viewers of this file are one client.
-  static readonly layer = Layer.effect(Running, startApp({ METRICSTREAM_MAX_VIEWERS: String(limits.viewers + 1) }))
+  static readonly layer = Layer.effect(Running, startApp({ METRICSTREAM_MAX_VIEWERS: String(limits.viewers) }))
 }
 
 /** The value of a metric, 0 for one that is not there yet. */

@@ -149,6 +149,13 @@ describe("Feed", () => {
     assert.isUndefined(feed.refusal("a"))
   })
 
+  it("says that it is full, also to a client that could not have more if it were not", () => {
+    const { feed } = makeFeed(2)
+    feed.open("a", hello, undefined)
+    feed.open("a", hello, undefined)
+    assert.strictEqual(feed.refusal("a"), "Full")
+  })
+
   it("lets each viewer read what there is before it ends, and says that it ends", () => {
     const { feed } = makeFeed()
     const viewer = feed.open("a", hello, undefined)

@@ -84,10 +84,10 @@ export class Feed {
   /** Why a client cannot have one more viewer, if it cannot. */
   refusal(client: string): Refusal | undefined {
     if (this.#ended) return "Draining"
+    if (this.#viewers.size >= this.#options.viewers) return "Full"
     // All places are few enough to be looked at.
     const own = [...this.#viewers].filter((viewer) => viewer.client === client)
-    if (own.length >= this.#options.viewersOfClient) return "Quota"
-    return this.#viewers.size < this.#options.viewers ? undefined : "Full"
+    return own.length < this.#options.viewersOfClient ? undefined : "Quota"
   }
 
   /** Adds a viewer of a client, who has the points up to the time `after`, or none. It must be let go by `close`. */

@@ -31,21 +31,10 @@ import { rhythm, watchedAggregations } from "./figures.ts"
 import type { Hello, Point } from "./figures.ts"
 import * as metrics from "./metrics.ts"
 import { follow } from "./follow.ts"
+import { limits } from "./limits.ts"
 import { makeSampler } from "./sampling.ts"
 import { Watches } from "./watches.ts"
 import type { Watch, Watched } from "./watches.ts"
-
-/** All limits of the live page, in one place. */
-export const limits = {
-  /** Viewers at once. */
-  viewers: 64,
-  /** Points that are kept, one a second: a quarter of an hour. */
-  points: rhythm.keep / rhythm.interval,
-  /** News that are kept, one a second. */
-  news: 30,
-  /** Series that one piece of news names. */
-  changes: 256
-} as const
 
 /** The time from one point to the next. */
 const interval = Duration.millis(rhythm.interval)
