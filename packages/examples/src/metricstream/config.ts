@@ -9,6 +9,8 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import { limits } from "./live/limits.ts"
 
 /** A variable: what it holds, what it is without being set, as one would set it, and what it is for. */
 interface Variable<A> {
@@ -23,20 +25,31 @@ const variable = <A>(schema: Schema.ConstraintCodec<A, unknown>, fallback: strin
   meaning
 })
 
-const wholeNumber = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1, { expected: "a whole number from 1" }))
+/** A schema that says of whatever it does not take what is expected instead. */
+const described = <S extends Schema.Constraint>(expected: string, schema: S) =>
+  Schema.catchDecoding<S>(() => Effect.fail(new SchemaIssue.InvalidValue({ expected })))(schema)
 
-const atLeast = (min: Duration.Duration, text: string) =>
-  Schema.DurationFromString.check(
-    Schema.makeFilter((value) => Duration.isGreaterThanOrEqualTo(value, min) || `must be at least ${text}`)
+const wholeNumber = (minimum: number, maximum?: number) =>
+  described(
+    `a whole number from ${minimum}${maximum === undefined ? "" : ` to ${maximum}`}`,
+    Schema.Int.check(Schema.isBetween({ minimum, maximum: maximum ?? Number.MAX_SAFE_INTEGER }))
   )
 
+const duration = described(
+  "a duration such as 12 hours, from 1 second",
+  Schema.DurationFromString.check(Schema.makeFilter(Duration.isGreaterThanOrEqualTo(Duration.seconds(1))))
+)
+
 /** Bytes. Below a MiB there would be hardly anything to keep. */
-const size = Schema.Union([Schema.ByteSizeFromString, Schema.Literal("Infinity")]).check(
-  Schema.makeFilter((value) => Number(value) >= 2 ** 20 || "must be at least 1 MiB")
+const size = described(
+  "a size such as 512 MiB, from 1 MiB",
+  Schema.Union([Schema.ByteSizeFromString, Schema.Int, Schema.Literal("Infinity")]).check(
+    Schema.makeFilter((value) => Number(value) >= 2 ** 20)
+  )
 )
 
 export const variables = {
-  PORT: variable(Schema.Port, "8080", "TCP port, 0 to 65535; 0 lets the system choose"),
+  PORT: variable(wholeNumber(0, 65_535), "8080", "TCP port, 0 to 65535; 0 lets the system choose"),
   HOST: variable(Schema.NonEmptyString, "127.0.0.1", "address to listen on; `0.0.0.0` is all of them"),
   METRICSTREAM_DB: variable(
     Schema.NonEmptyString,
@@ -44,29 +57,29 @@ export const variables = {
     "database file; its folder is made if need be"
   ),
   METRICSTREAM_RETENTION: variable(
-    atLeast(Duration.seconds(1), "1 second"),
+    duration,
     "30 days",
-    "how long events are kept, such as `12 hours`; `Infinity` keeps them for ever"
+    "how long events are kept, such as `12 hours`, from 1 second; `Infinity` keeps them for ever"
   ),
   METRICSTREAM_MAX_SIZE: variable(
     size,
     "1 GiB",
-    "to how many bytes the database file is kept, from 1 MiB; the oldest events go first; `Infinity` sets no limit"
+    "to what size the database file is kept, such as `512 MiB`, or in bytes, from 1 MiB; the oldest events go first; `Infinity` sets no limit"
   ),
   METRICSTREAM_MAX_SERIES: variable(
-    wholeNumber,
+    wholeNumber(1),
     "10000",
     "how many series there may be; events of further ones are refused"
   ),
   METRICSTREAM_RATE_LIMIT: variable(
-    wholeNumber,
+    wholeNumber(1),
     "20000",
     "events a second that each client may send; in a burst twice as many"
   ),
   METRICSTREAM_MAX_VIEWERS: variable(
-    wholeNumber,
+    wholeNumber(1, limits.viewers),
     "8",
-    "how many live pages each client may watch at once; all together may be 64"
+    `how many live pages each client may watch at once, up to the ${limits.viewers} that all together may`
   ),
   METRICSTREAM_SAMPLER: variable(Schema.Literals(["on", "off"]), "on", "`off` does not measure this machine")
 } as const

@@ -27,17 +27,26 @@ const options = {
   ...Object.fromEntries([...flags.keys()].map((flag) => [flag, { type: "string" } as const]))
 } as const
 
+/** With one dash there is only `-h`: anything else behind a flag, such as `-1`, is its value, which its variable then judges. */
+const withValues = (args: ReadonlyArray<string>): Array<string> =>
+  args.reduce<Array<string>>((all, arg) => {
+    const flag = all.at(-1)
+    const isValue = flag?.startsWith("--") && flags.has(flag.slice(2)) && /^-[^-h]/.test(arg)
+    return isValue ? [...all.slice(0, -1), `${flag}=${arg}`] : [...all, arg]
+  }, [])
+
 /** Reads the arguments that follow the script. */
 export const parse = (args: ReadonlyArray<string>): Command => {
   try {
-    const { help, version, ...values } = parseArgs({ args: [...args], options, strict: true }).values
+    const { help, version, ...values } = parseArgs({ args: withValues(args), options, strict: true }).values
     if (help) return { print: helpText() }
     if (version) return { print: versionText() }
     return { run: Object.fromEntries(Object.entries(values).map(([flag, value]) => [flags.get(flag), value])) }
   } catch (error) {
-    // The first sentence says what is wrong; what node adds is about arguments that begin with a dash, which there are none of.
+    // The first sentence says what is wrong; what node adds is about values that begin with a dash. A flag before another lacks its value.
     const [message] = (error as Error).message.split(/\.\s/)
-    return { usage: `${message!.replace(/\.$/, "")}; --help lists what may be set` }
+    const said = message!.replace(/\.$/, "").replace("argument is ambiguous", "argument missing")
+    return { usage: `${said}; --help lists what may be set` }
   }
 }
 

@@ -32,10 +32,16 @@ const variableOf = (path: string): string =>
     .replaceAll(/([a-z])([A-Z])/g, "$1_$2")
     .toUpperCase()
 
+/** What Effect calls a type of its own, by an example of it. */
+const inWords = (message: string): string =>
+  message
+    .replace("a valid Duration string", "a duration such as 5 seconds")
+    .replace("a valid ByteSize string", "a size such as 2 MiB")
+
 const explainVariable = (variable: string, message: string, defaults: Defaults): string => {
   const fallback = defaults[variable]
   const example = fallback === undefined ? "" : `; the default is ${JSON.stringify(fallback)}`
-  return `${variable}: ${message}, got ${JSON.stringify(process.env[variable])}${example}`
+  return `${variable}: ${inWords(message)}, got ${JSON.stringify(process.env[variable])}${example}`
 }
 
 const explainListen = (cause: unknown): string => {
