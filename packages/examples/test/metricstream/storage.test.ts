@@ -253,7 +253,16 @@ describe("writer", () => {
           .all()
           .map(({ name, type }) => [name, type])
       )
+      for (const key of db.prepare(`PRAGMA foreign_key_list(${table})`).all()) {
+        assert.include(
+          described.split("\n\n")[0],
+          `| \`${key.from}\` | INTEGER | \`REFERENCES ${key.table} (${key.to})\``
+        )
+      }
     }
+    const section = readme.split("## The database")[1]!.split("\n## ")[0]!
+    const made = db.prepare("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_autoindex_%'").all()
+    for (const { name } of made) assert.include(section, `\`${name}\``)
     db.close()
   })
 

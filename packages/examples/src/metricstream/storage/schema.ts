@@ -7,12 +7,12 @@
  *   name             TEXT     unique
  *   stored           INTEGER  events ever stored: the sequence of the latest one
  *   count            INTEGER  events that are there: those stored, less those deleted
- *   first_timestamp  INTEGER  of its earliest event; has an index, by which the oldest events of all are found
+ *   first_timestamp  INTEGER  of its earliest event; series_by_first_timestamp is its index, by which the oldest events of all are found
  *   last_value       REAL     of the event with the latest timestamp
  *   last_timestamp   INTEGER  milliseconds since 1970
  *
  * events                                  one row for each event, laid out in the order in which queries read them
- *   series_id        INTEGER  ┐
+ *   series_id        INTEGER  ┐ REFERENCES series (id)
  *   timestamp        INTEGER  ├ primary key: the table is its own index by series and time range
  *   sequence         INTEGER  ┘ the event's number in its series, from 1; keeps events of the same millisecond apart
  *   value            REAL
