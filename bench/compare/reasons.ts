@@ -190,7 +190,7 @@ export interface WaitsFacts {
 export const spreadReason = (name: string, facts: WaitsFacts): string | undefined => {
   const { loadCores, machineCores, medians, rate, serverCores } = facts
   if (medians.length === 0 || Math.max(...medians) <= farApart * Math.min(...medians)) return undefined
-  const waits = [...medians].sort((a, b) => a - b).map((median) => `${rounded(median)} ms`)
+  const waits = medians.toSorted((a, b) => a - b).map((median) => `${rounded(median)} ms`)
   const used = `The server used ${range(serverCores, rounded)} cores and the load ${range(loadCores, rounded)}, of ${machineCores}`
   return `**${name}** at ${number(rate)}/s: the median wait was ${list(waits)} in the rounds, so that one median of them says little. ${used}; which thread was full was not measured.`
 }
