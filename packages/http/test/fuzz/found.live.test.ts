@@ -7,7 +7,9 @@ import type { Subject } from "./campaign.ts"
 const webSocket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 const key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
-const cases: ReadonlyArray<readonly [name: string, bytes: string]> = [
+const ignored = "HEAD /1 HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: webocket\r\n\r\n"
+
+const cases: ReadonlyArray<readonly [name: string, bytes: string, cuts?: ReadonlyArray<number>]> = [
   ["two answers to a request without Host", "OPTIONS * HTTP/1.1\r\n\r\nABC"],
   ["a second answer to one without Host, for its body", "PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"],
   ["a second answer behind an early one", "POST /locked HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nsecr"],
@@ -41,6 +43,7 @@ const cases: ReadonlyArray<readonly [name: string, bytes: string]> = [
     "a request lost behind an ignored upgrade",
     "GET /1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"
   ],
+  ["an answer too many behind an ignored upgrade", `${ignored}GET /2 HTTP/1.1\r\nHost: a\r\n\r\n`, [ignored.length]],
   [
     "no end of a cut-off body behind an ignored upgrade",
     "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 32\r\nUpgrade: h2c\r\n\r\nabc"
@@ -79,12 +82,12 @@ class Server extends Context.Service<Server, Subject>()("test/fuzz/found/Server"
 }
 
 layer(Server.layer, { excludeTestServices: true })("Server, after the fuzz test,", (it) => {
-  for (const [name, bytes] of cases) {
+  for (const [name, bytes, cuts = []] of cases) {
     for (const ending of ["end", "endAnswered"] as const) {
       it.effect(`does not happen again: ${name} (${ending})`, () =>
         Effect.gen(function* () {
           const player = yield* makePlayer((yield* Server).port)
-          const input = { bytes: Buffer.from(bytes, "latin1"), cuts: [], ending }
+          const input = { bytes: Buffer.from(bytes, "latin1"), cuts, ending }
           assert.strictEqual(yield* Effect.promise(() => playInput(player, input)), undefined)
         })
       )

@@ -1,6 +1,7 @@
 import { HttpAnswer } from "@spillway/http/testing"
 import type { Input } from "./mutate.ts"
 import type { Outcome } from "./play.ts"
+import { readRequests } from "./strictRequest.ts"
 import type { Reading, Start, StrictRequest } from "./strictRequest.ts"
 
 /** A connection keeps so many pipelined requests; more are refused with 503. */
@@ -8,6 +9,13 @@ const maxPipelined = 32
 
 /** What is wrong with what came back, or `undefined`. The part before the colon names the kind. */
 export const judge = (input: Input, reading: Reading, outcome: Outcome): string | undefined => {
+  const complaint = judgeReading(input, reading, outcome)
+  if (complaint === undefined || reading.requests.at(-1)?.upgrades !== true) return complaint
+  // RFC 9110 section 7.8: an upgrade may be ignored.
+  return judgeReading(input, readRequests(input.bytes, true), outcome)
+}
+
+const judgeReading = (input: Input, reading: Reading, outcome: Outcome): string | undefined => {
   if (input.ending === "reset") return undefined
   if (outcome.ending === "hung") return "hang: the connection did not end"
   const { answers, malformed, state } = parse(input, reading, outcome)

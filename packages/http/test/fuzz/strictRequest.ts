@@ -71,8 +71,8 @@ const broken = (reason: string, head?: Start): never => {
   throw new Broken(reason, head)
 }
 
-/** Reads all that was sent on one connection up to its end. */
-export const readRequests = (bytes: Uint8Array): Reading => {
+/** Reads all that was sent on one connection up to its end. What follows an upgrade are requests if that is ignored. */
+export const readRequests = (bytes: Uint8Array, ignoresUpgrades = false): Reading => {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")
   const requests: Array<StrictRequest> = []
   let from = 0
@@ -84,7 +84,7 @@ export const readRequests = (bytes: Uint8Array): Reading => {
       const request = readRequest(text, from, begin)
       requests.push(request)
       // RFC 9112 section 9.6: what follows the last request is not processed.
-      if (request.last || request.upgrades) return { requests, tail: { _tag: "Nothing" } }
+      if (request.last || (request.upgrades && !ignoresUpgrades)) return { requests, tail: { _tag: "Nothing" } }
       from = request.end
     }
   } catch (error) {
