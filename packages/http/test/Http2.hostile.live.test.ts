@@ -106,7 +106,7 @@ describe("Http2, hostile clients", () => {
       session.write(frame(type.headers, endStream, 1, getBlock))
       session.write(...Array.from({ length: 1000 }, () => frame(type.continuation, 0, 1, Buffer.from([0]))))
       yield* session.closed
-      // On a busy machine node sometimes ends it without one.
+      // On a busy machine 4 of 43 ended without one; whether by node or by us is not known.
       const goaway = session.frames.find(isGoaway)
       if (goaway !== undefined) assert.notStrictEqual(codeOf(goaway), 0)
       const other = yield* open(server)
